@@ -10,6 +10,8 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <set>
+#include <vector>
 
 namespace rankwise {
 namespace {
@@ -48,8 +50,7 @@ void check_depth(std::string_view text, const std::string& where, ErrorKind kind
   }
 }
 
-// What the library says, without its own code and position: "…: syntax error while parsing value -
-// …".
+// What the library says, without its own code and position.
 std::string reason(const std::exception& error) {
   std::string text = error.what();
   if (text.starts_with('[')) text.erase(0, text.find("] ") + 2);
@@ -132,12 +133,25 @@ void write_value(std::string& out, const Json& value, size_t depth) {
   }
 }
 
+Json parse_unique(std::string_view text, const std::string& where, ErrorKind kind) {
+  std::vector<std::set<std::string>> keys;  // of each open object
+  return Json::parse(text, [&](int, Json::parse_event_t event, Json& value) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
+      throw Error(kind, fmt::format("{}: the key {} is there twice", where, value.dump()));
+    }
+    return true;
+  });
+}
+
 }  // namespace
 
-Json parse_json(std::string_view text, const std::string& where, ErrorKind kind) {
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
+                RepeatedKey repeated) {
   check_depth(text, where, kind);
   try {
-    return Json::parse(text);
+    return repeated == RepeatedKey::kError ? parse_unique(text, where, kind) : Json::parse(text);
   } catch (const Json::parse_error& error) {
     throw error_at(text, error.byte > 0 ? error.byte - 1 : 0, reason(error), where, kind);
   } catch (const Json::exception& error) {  // a number that overflows; the text names it

@@ -13,10 +13,12 @@ namespace rankwise {
 
 using Json = nlohmann::json;
 
-// Strict JSON: NaN and Infinity, which Python would read, are refused; of a key written twice the
-// last value holds. Nesting is bounded at 200. Errors: `kind`, with `where` (a file, or file:row)
-// and the position.
-Json parse_json(std::string_view text, const std::string& where, ErrorKind kind);
+enum class RepeatedKey { kLastWins, kError };
+
+// Strict JSON: NaN and Infinity, which Python would read, are refused, and so is nesting deeper
+// than 200. Errors: `kind`, with `where` (a file, or file:row) and the position.
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
+                RepeatedKey repeated = RepeatedKey::kLastWins);
 Json read_json(const std::filesystem::path& file, ErrorKind kind = ErrorKind::kModel);
 std::string read_text_file(const std::filesystem::path& file, ErrorKind kind);
 

@@ -1,0 +1,100 @@
+// Which files hold a model's tensors: the table of weight formats. The formats themselves are
+// elsewhere (safetensors.cpp).
+#include "peft/hub/tensor_file.h"
+
+#include <map>
+#include <set>
+
+#include "peft/hub/json.h"
+
+namespace rankwise {
+namespace {
+
+using std::filesystem::path;
+
+// The shards that an index names. Each tensor must be in the shard that the index says.
+std::vector<TensorEntry> read_shards(const path& index_file) {
+  const Json index = read_json(index_file);
+  const auto refuse = [&](const std::string& what) {
+    return model_error("{}: {}", index_file.string(), what);
+  };
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    throw refuse("has no weight_map");
+  }
+  std::map<std::string, std::vector<std::string>> names_by_shard;
+  for (const auto& [name, shard] : index["weight_map"].items()) {
+    if (!shard.is_string() ||
+        path(shard.get<std::string>()).filename() != shard.get<std::string>()) {
+      throw refuse(
+          fmt::format("tensor '{}' is in {}, which is not a file name", name, shard.dump()));
+    }
+    names_by_shard[shard.get<std::string>()].push_back(name);
+  }
+  std::vector<TensorEntry> all;
+  std::map<std::string, std::string> shard_of;
+  for (const auto& [shard, names] : names_by_shard) {
+    const path file = index_file.parent_path() / shard;
+    if (!std::filesystem::exists(file)) throw refuse(fmt::format("the shard {} is missing", shard));
+    for (TensorEntry& entry : read_safetensors_header(file)) {
+      const auto [other, is_new] = shard_of.emplace(entry.name, shard);
+      if (!is_new)
+        throw refuse(
+            fmt::format("tensor '{}' is in {} and in {}", entry.name, other->second, shard));
+      all.push_back(std::move(entry));
+    }
+    for (const std::string& name : names) {
+      const auto found = shard_of.find(name);
+      if (found == shard_of.end() || found->second != shard) {
+        throw refuse(fmt::format("tensor '{}' should be in {}, but is not", name, shard));
+      }
+    }
+  }
+  return all;
+}
+
+std::vector<TensorEntry> refuse_pickle(const path& file) {
+  const std::string folder = file.parent_path().string();
+  throw Error(ErrorKind::kModel,
+              fmt::format("{}: pickled weights are not supported yet", file.string()),
+              pickle_conversion(folder, "pytorch_model*.bin", "model.safetensors"));
+}
+
+// Looked for in this order. One more format is one more row.
+constexpr struct {
+  const char* file;
+  std::vector<TensorEntry> (*read)(const path& file);
+} kFormats[] = {
+    {"model.safetensors", read_safetensors_header},
+    {"model.safetensors.index.json", read_shards},
+    {"pytorch_model.bin", refuse_pickle},
+    {"pytorch_model.bin.index.json", refuse_pickle},
+};
+
+}  // namespace
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+std::string pickle_conversion(const std::string& folder, const std::string& pickles,
+                              const std::string& to) {
+  return fmt::format(
+      "convert it with: cd '{}' && python3 -c \"import glob, torch, safetensors.torch as s; "
+      "s.save_file({{k: v.clone() for f in glob.glob('{}') for k, v in torch.load(f, "
+      "weights_only=True).items()}}, '{}', "
+      "{{'format': 'pt'}})\"",
+      folder, pickles, to);
+}
+
+std::vector<TensorEntry> list_model_tensors(const path& model_folder) {
+  std::vector<std::string> looked_for;
+  for (const auto& format : kFormats) {
+    const path file = model_folder / format.file;
+    if (std::filesystem::exists(file)) return format.read(file);
+    looked_for.push_back(format.file);
+  }
+  throw model_error("{}: no weights found (looked for {})", model_folder.string(),
+                    fmt::join(looked_for, ", "));
+}
+
+}  // namespace rankwise

@@ -1,0 +1,68 @@
+// A tensor in a file: name, type, shape, place. What every weight format's parser returns; no
+// LibTorch here, so that the parsers can be fuzzed alone.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rankwise {
+
+enum class Dtype {
+  kFloat32,
+  kFloat16,
+  kBFloat16,
+  kFloat64,
+  kInt64,
+  kInt32,
+  kInt16,
+  kInt8,
+  kUInt8,
+  kBool
+};
+int64_t bytes_of(Dtype dtype);             // of one element
+std::string_view safetensors_name(Dtype);  // "F32" …
+
+struct TensorEntry {
+  std::string name;
+  Dtype dtype = Dtype::kFloat32;
+  std::vector<int64_t> shape;
+  std::filesystem::path file;
+  uint64_t offset = 0, bytes = 0;  // absolute, in the file
+};
+
+std::string shape_text(const std::vector<int64_t>& shape);  // "[2, 384]"
+
+// The header of a .safetensors file (https://github.com/huggingface/safetensors#format): every
+// length and offset is checked against the file's size, overlaps and gaps are refused. Errors:
+// kModel naming file and tensor.
+std::vector<TensorEntry> read_safetensors_header(const std::filesystem::path& file);
+// The same on bytes in memory; `file_bytes` is the size of the whole file, `start` its first bytes
+// (header included).
+std::vector<TensorEntry> parse_safetensors_header(std::string_view start, uint64_t file_bytes,
+                                                  const std::filesystem::path& file);
+
+struct TensorBytes {
+  std::string name;
+  Dtype dtype;
+  std::vector<int64_t> shape;
+  std::string bytes;
+};
+// The bytes of a .safetensors file as Hugging Face writes it: __metadata__ {"format":"pt"}, header
+// padded with spaces to 8 bytes, data and header ordered by type (larger elements first, F32 before
+// I32, BF16 before F16), then by name.
+std::string to_safetensors(std::vector<TensorBytes> tensors);
+
+// The command that turns a folder's pickled weights (a glob) into a .safetensors file: the hint
+// where we refuse them.
+std::string pickle_conversion(const std::string& folder, const std::string& pickles,
+                              const std::string& to);
+
+// Every tensor of a model folder: model.safetensors, or the shards of model.safetensors.index.json.
+// (pytorch_model.bin is not read yet.) Errors: kModel: no weights found (names what was looked
+// for), a shard missing, a name twice.
+std::vector<TensorEntry> list_model_tensors(const std::filesystem::path& model_folder);
+
+}  // namespace rankwise
