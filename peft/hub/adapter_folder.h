@@ -6,12 +6,15 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "peft/hub/json.h"
 #include "peft/hub/tensor_file.h"
 
 namespace rankwise {
+
+inline constexpr std::string_view kPeftVersion = "0.21.2";  // whose files these are
 
 struct AdapterFolder {
   Json config;  // adapter_config.json
@@ -20,18 +23,22 @@ struct AdapterFolder {
   std::filesystem::path folder;
 };
 
-// Errors: kModel: not an adapter folder, no peft_type, lying headers.
+// Errors: kModel naming the file: no such folder, no adapter_config.json, no peft_type, pickled or
+// missing weights, lying headers, labels that do not count from 0.
 AdapterFolder read_adapter_folder(const std::filesystem::path& folder);
 
-// The files of an adapter folder, name → bytes. `config` needs every key of its method; this adds
-// those that every adapter_config.json has (auto_mapping, base_model_name_or_path, inference_mode,
-// peft_version, revision, task_type …).
+// The files of an adapter folder, name → bytes. `config` needs peft_type and every key of its own
+// method; this adds those that every method has and that are not there: auto_mapping,
+// base_model_name_or_path, inference_mode (always true), peft_version, revision, task_type. A
+// config that was read keeps the peft_version it came with, as in peft.
 std::map<std::string, std::string> adapter_files(
     const Json& config, std::vector<TensorBytes> tensors,
     const std::optional<std::vector<std::string>>& labels);
 
-// README.md as peft writes it for this config (model card with base_model, library_name, tags).
+// README.md as peft writes it (model card with base_model, library_name, pipeline_tag, tags).
+// `body_is_model` matters to prompt methods only: whether the base's class keeps its body in an
+// attribute `model`, as Llama's and OPT's do.
 std::string model_card(const std::string& base_model, const std::string& peft_type,
-                       std::optional<std::string> pipeline_tag);
+                       std::optional<std::string> pipeline_tag, bool body_is_model = false);
 
 }  // namespace rankwise
