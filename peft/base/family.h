@@ -1,0 +1,52 @@
+// A transformer family: how its layers are wired. One file a family; the list is in families.cpp.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "peft/base/layers.h"
+#include "peft/base/task.h"
+#include "peft/hub/model_folder.h"
+
+namespace rankwise {
+
+struct BuildOptions {
+  TaskType task = TaskType::kSeqCls;
+  int64_t num_labels = 2;
+  std::optional<double> model_dropout;  // in place of every dropout of config.json
+};
+
+// A built model. It knows no method and no trainer.
+class Base {
+ public:
+  virtual ~Base() = default;
+  // What the output layer sees: SEQ_CLS one row a sequence [S, F]; token tasks one row a target [N,
+  // F]. Hidden states that nothing looks at are not computed.
+  virtual at::Tensor features(const Pass& pass) const = 0;
+  virtual const Linear& output() const = 0;  // features → logits
+  virtual int64_t max_positions() const = 0;
+  virtual int64_t vocabulary() const = 0;
+
+  Sites sites;
+};
+
+struct Family {
+  const char* model_type;  // config.json's
+  std::unique_ptr<Base> (*build)(const Config& config, const BuildOptions& options,
+                                 WeightSource& source);
+  // The names under which a checkpoint may hold a parameter, most usual first.
+  std::vector<std::string> (*names_in_file)(const std::string& path);
+};
+
+// Errors: kModel: config.json names a model_type that is not in the list (which is shown).
+const Family& family_of(const Config& config);
+
+using Activation = at::Tensor (*)(const at::Tensor&);
+// By Hugging Face's name in config.json field `field`. Errors: kModel.
+Activation activation(const Config& config, const std::string& field, const std::string& otherwise);
+
+}  // namespace rankwise

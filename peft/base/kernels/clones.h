@@ -1,0 +1,12 @@
+// Marks a kernel to be compiled once for each kind of processor; the loader picks the one that fits
+// this machine. Helpers called from a kernel must be RANKWISE_INLINE, or they are compiled for the
+// oldest processor only.
+#pragma once
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#define RANKWISE_KERNEL \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define RANKWISE_KERNEL
+#endif
+#define RANKWISE_INLINE inline __attribute__((always_inline))

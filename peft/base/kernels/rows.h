@@ -1,0 +1,44 @@
+// Kernels on rows [first, last) of packed hidden states: dropout, residual sums, layer norm, and
+// their gradients.
+#pragma once
+
+#include <cstdint>
+
+#include "peft/base/kernels/random.h"
+
+namespace rankwise::kernels {
+
+// Where the randomness of each row comes from.
+struct RowDropout {
+  PhiloxKey key;
+  uint32_t site = 0;
+  DropoutRate rate{0};
+  const uint32_t* rows = nullptr;       // [T] dataset row
+  const uint32_t* positions = nullptr;  // [T] position in it
+};
+
+// out = dropout(in); out may be in.
+void dropout_rows(const RowDropout& dropout, const float* in, float* out, int64_t size,
+                  int64_t first, int64_t last);
+// out += dropout(in): the same factors on another row, for gradients.
+void add_dropout_rows(const RowDropout& dropout, const float* in, float* out, int64_t size,
+                      int64_t first, int64_t last);
+
+struct LayerNormRows {
+  const float* weight;
+  const float* bias;
+  float eps;
+};
+
+// out = norm(residual + dropout(in)); normalized = that before weight and bias; inverse [T] = 1 /
+// √(variance + eps). residual may be null.
+void add_layer_norm_rows(const RowDropout& dropout, const LayerNormRows& norm, const float* in,
+                         const float* residual, float* normalized, float* inverse, float* out,
+                         int64_t size, int64_t first, int64_t last);
+// grad_residual = gradient of the sum; grad_in = dropout of that (may be null).
+void add_layer_norm_backward_rows(const RowDropout& dropout, const LayerNormRows& norm,
+                                  const float* normalized, const float* inverse,
+                                  const float* grad_out, float* grad_residual, float* grad_in,
+                                  int64_t size, int64_t first, int64_t last);
+
+}  // namespace rankwise::kernels

@@ -1,0 +1,33 @@
+#include "peft/base/ops/product.h"
+
+#include <ATen/ATen.h>
+
+namespace rankwise {
+namespace {
+
+// Whether this processor multiplies bfloat16 itself; if not, the rounded numbers are multiplied as
+// float32, which gives the same products and is much faster than LibTorch's fallback.
+bool native_bfloat16(const at::Tensor& tensor) {
+  static const bool native = __builtin_cpu_supports("avx512bf16");
+  return native || tensor.is_cuda();
+}
+
+at::Tensor rounded(const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); }
+
+}  // namespace
+
+at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (weight.scalar_type() == at::kFloat)
+    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  if (!native_bfloat16(x)) return product(rounded(x), weight.to(at::kFloat), bias);
+  at::Tensor y = at::linear(x.to(weight.scalar_type()), weight).to(at::kFloat);
+  return bias.defined() ? y.add_(bias) : y;
+}
+
+at::Tensor product_backward(const at::Tensor& grad, const at::Tensor& weight) {
+  if (weight.scalar_type() == at::kFloat) return at::mm(grad, weight);
+  if (!native_bfloat16(grad)) return at::mm(rounded(grad), weight.to(at::kFloat));
+  return at::mm(grad.to(weight.scalar_type()), weight).to(at::kFloat);
+}
+
+}  // namespace rankwise

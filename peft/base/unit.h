@@ -1,0 +1,27 @@
+// A unit: the smallest piece of work that is never split. Rows of tokens packed end to end; nothing
+// is padded but the end, to a multiple of 16. The only type that data and peft share.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace rankwise {
+
+struct Unit {
+  at::Tensor tokens;            // [T] int64, T a multiple of 16; fillers at the end are 0
+  at::Tensor token_types;       // [T] int64; undefined: all 0
+  std::vector<int64_t> bounds;  // S + 1 offsets into [T]; tokens past the last one are fillers
+  std::vector<int64_t>
+      rows;  // [S] dataset rows: with the update's number the key of all randomness
+  // What the head should say. SEQ_CLS: one class a row ([S] int64), target_index undefined, since
+  // the position that the head sees is the family's business. Token tasks: class or id ([N] int64)
+  // at target_index ([N] int64 into [T]).
+  at::Tensor target_index, targets;
+
+  int64_t sequences() const { return static_cast<int64_t>(bounds.size()) - 1; }
+  int64_t real_tokens() const { return bounds.back(); }
+};
+
+}  // namespace rankwise

@@ -1,0 +1,25 @@
+// The list of methods. To add one: write its file, declare its maker here, add a line.
+#include "peft/methods/method.h"
+
+namespace rankwise {
+
+std::unique_ptr<Method> make_lora();
+
+const std::vector<MethodEntry>& methods() {
+  static const std::vector<MethodEntry> list = {{"LORA", make_lora}};
+  return list;
+}
+
+std::unique_ptr<Method> make_method(const std::string& peft_type) {
+  std::vector<std::string> known;
+  for (const MethodEntry& entry : methods()) {
+    if (peft_type == entry.peft_type) return entry.make();
+    known.emplace_back(entry.peft_type);
+  }
+  const std::string near = nearest_name(peft_type, known);
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--peft_type {}: not a method that is supported", peft_type),
+              near.empty() ? "supported: LORA" : fmt::format("did you mean {}?", near));
+}
+
+}  // namespace rankwise

@@ -1,0 +1,23 @@
+// Base parameters that train beside a method: the task's new head and modules_to_save (copies), and
+// biases.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "peft/methods/method.h"
+
+namespace rankwise {
+
+// Puts a float32 copy that trains in the place of every parameter of the modules whose name ends
+// with one of `modules`. Errors: kUsage: a module of `asked_for` that matches nothing.
+void train_modules(Sites& sites, const std::vector<std::string>& modules,
+                   std::vector<Trainable>& trainables);
+void check_modules(const Sites& sites, const std::vector<std::string>& asked_for);
+
+// bias "all": every bias that does not train yet; "lora_only": those of `adapted`. Names get
+// ".base_layer" in `adapted`.
+void train_biases(Sites& sites, const std::string& which, const std::vector<Linear*>& adapted,
+                  std::vector<Trainable>& trainables);
+
+}  // namespace rankwise

@@ -1,0 +1,171 @@
+#include "peft/model/adapted_model.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <fstream>
+#include <unordered_map>
+
+namespace rankwise {
+namespace {
+
+Dtype file_type(at::ScalarType type) {
+  switch (type) {
+    case at::kBFloat16:
+      return Dtype::kBFloat16;
+    case at::kHalf:
+      return Dtype::kFloat16;
+    default:
+      return Dtype::kFloat32;
+  }
+}
+
+at::ScalarType scalar_type(const TensorEntry& entry) {
+  switch (entry.dtype) {
+    case Dtype::kFloat32:
+      return at::kFloat;
+    case Dtype::kBFloat16:
+      return at::kBFloat16;
+    case Dtype::kFloat16:
+      return at::kHalf;
+    case Dtype::kFloat64:
+      return at::kDouble;
+    default:
+      throw model_error("{}: tensor '{}' is not of a floating-point type", entry.file.string(),
+                        entry.name);
+  }
+}
+
+at::Tensor read_tensor(const TensorEntry& entry) {
+  at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(scalar_type(entry)));
+  std::ifstream file(entry.file, std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(entry.offset));
+  file.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(entry.bytes));
+  if (!file) throw model_error("{}: cannot read tensor '{}'", entry.file.string(), entry.name);
+  return tensor;
+}
+
+}  // namespace
+
+std::string ParameterCounts::text() const {
+  const auto grouped = [](int64_t number) {
+    std::string digits = std::to_string(number);
+    for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
+      digits.insert(static_cast<size_t>(at), ",");
+    return digits;
+  };
+  return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}",
+                     grouped(trainable), grouped(all),
+                     all ? 100.0 * static_cast<double>(trainable) / static_cast<double>(all) : 0.0);
+}
+
+AdaptedModel::AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskType task,
+                           const AttachOptions& options)
+    : base_(std::move(base)), method_(std::move(method)), task_(task) {
+  if (!method_) return;
+  method_->attach(base_.base->sites, options);
+  trainables_ = method_->trainables();
+  flatten();
+}
+
+// Every leaf becomes a view of one flat buffer, its gradient a view of another.
+void AdaptedModel::flatten() {
+  int64_t total = 0;
+  for (const Trainable& trainable : trainables_) total += trainable.value.numel();
+  const bool shapes_only = !base_.memory;
+  values_ =
+      at::empty({total}, at::TensorOptions(shapes_only ? at::kMeta : at::kCPU).dtype(at::kFloat));
+  gradient_ = at::zeros_like(values_);
+  if (shapes_only) return;
+  at::NoGradGuard no_grad;
+  int64_t begin = 0;
+  for (Trainable& trainable : trainables_) {
+    const int64_t numbers = trainable.value.numel();
+    at::Tensor view = values_.narrow(0, begin, numbers).view(trainable.value.sizes());
+    view.copy_(trainable.value);
+    trainable.value.set_data(view);
+    trainable.value.mutable_grad() =
+        gradient_.narrow(0, begin, numbers).view(trainable.value.sizes());
+    begin += numbers;
+  }
+}
+
+at::Tensor AdaptedModel::loss_sum(const at::Tensor& logits, const Unit& unit) const {
+  return at::cross_entropy_loss(logits, unit.targets, {}, at::Reduction::Sum);
+}
+
+double AdaptedModel::backward(const Unit& unit, const Randomness& randomness,
+                              double targets_of_update) {
+  gradient_.zero_();
+  const Pass pass(unit, randomness);
+  const at::Tensor sum = loss_sum(base_.base->output()(base_.base->features(pass), pass), unit);
+  (sum / targets_of_update).backward();
+  return sum.item<double>();
+}
+
+AdaptedModel::Scores AdaptedModel::evaluate(const Unit& unit) const {
+  at::NoGradGuard no_grad;
+  const Pass pass(unit, Randomness{});
+  Scores scores;
+  scores.logits = base_.base->output()(base_.base->features(pass), pass);
+  if (unit.targets.defined()) {
+    scores.loss_sum = loss_sum(scores.logits, unit).item<double>();
+    scores.targets = unit.targets.size(0);
+  }
+  return scores;
+}
+
+ParameterCounts AdaptedModel::counts() const {
+  ParameterCounts counts{0, base_.parameters};
+  for (const Trainable& trainable : trainables_) {
+    counts.trainable += trainable.value.numel();
+    if (trainable.extra) counts.all += trainable.value.numel();
+  }
+  return counts;
+}
+
+std::vector<Method::Target> AdaptedModel::targets() const {
+  return method_ ? method_->targets() : std::vector<Method::Target>();
+}
+
+void AdaptedModel::load(const AdapterFolder& folder) {
+  at::NoGradGuard no_grad;
+  std::unordered_map<std::string, const TensorEntry*> entries;
+  for (const TensorEntry& entry : folder.tensors) entries.emplace(entry.name, &entry);
+  for (Trainable& trainable : trainables_) {
+    const auto found = entries.find(trainable.name);
+    if (found == entries.end())
+      throw model_error("{}: tensor '{}' is missing", folder.folder.string(), trainable.name);
+    const TensorEntry& entry = *found->second;
+    if (entry.shape != trainable.value.sizes().vec()) {
+      throw model_error("{}: tensor '{}' has shape {}, but the model asks for {}",
+                        folder.folder.string(), entry.name, shape_text(entry.shape),
+                        shape_text(trainable.value.sizes().vec()));
+    }
+    trainable.value.detach().copy_(read_tensor(entry));
+    entries.erase(found);
+  }
+  for (const auto& [name, entry] : entries) {
+    if (!method_->ignores(name))
+      throw model_error("{}: tensor '{}' belongs to nothing in this model", folder.folder.string(),
+                        name);
+  }
+}
+
+std::map<std::string, std::string> AdaptedModel::files(
+    const std::string& base_model_name,
+    const std::optional<std::vector<std::string>>& labels) const {
+  std::vector<TensorBytes> tensors;
+  for (const Trainable& trainable : trainables_) {
+    const at::Tensor value = trainable.value.detach().to(trainable.saved_as).contiguous();
+    tensors.push_back(
+        {trainable.name, file_type(trainable.saved_as), value.sizes().vec(),
+         std::string(static_cast<const char*>(value.const_data_ptr()), value.nbytes())});
+  }
+  Json config = method_->config();
+  config["task_type"] = name_of(task_);
+  config["base_model_name_or_path"] = base_model_name;
+  return adapter_files(config, std::move(tensors), labels);
+}
+
+}  // namespace rankwise

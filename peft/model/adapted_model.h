@@ -1,0 +1,70 @@
+// A frozen base with a method on it: what a trainer computes with. All trainable numbers lie in one
+// flat buffer, their gradients in another.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peft/hub/adapter_folder.h"
+#include "peft/methods/method.h"
+#include "peft/model/base_model.h"
+
+namespace rankwise {
+
+struct ParameterCounts {
+  int64_t trainable = 0, all = 0;
+  std::string text() const;  // peft's line: "trainable params: 296,450 || all params: 109,780,228
+                             // || trainable%: 0.2700"
+};
+
+class AdaptedModel {
+ public:
+  // Attaches the method; the flat buffers get the trainables in their order. Errors: kUsage (no
+  // target matched). method may be null: the bare base, nothing trains.
+  AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskType task,
+               const AttachOptions& options);
+
+  // One unit: forward, loss sum / targets_of_update, backward into gradient() (zeroed first).
+  // Returns the loss sum, not divided.
+  double backward(const Unit& unit, const Randomness& randomness, double targets_of_update);
+
+  struct Scores {
+    at::Tensor logits;  // [N, labels] float32
+    double loss_sum = 0;
+    int64_t targets = 0;
+  };
+  Scores evaluate(const Unit& unit) const;
+
+  at::Tensor& values() { return values_; }  // [P] float32, all trainables end to end
+  const at::Tensor& gradient() const { return gradient_; }  // [P]
+  const std::vector<Trainable>& trainables() const { return trainables_; }
+  ParameterCounts counts() const;
+  std::vector<Method::Target> targets() const;
+  const BaseModel& base() const { return base_; }
+  Method* method() { return method_.get(); }
+
+  // Takes the values of an adapter folder. Errors: kModel: a tensor missing or of another shape,
+  // one that nothing asks for.
+  void load(const AdapterFolder& folder);
+  // The files of an adapter folder, name → bytes.
+  std::map<std::string, std::string> files(
+      const std::string& base_model_name,
+      const std::optional<std::vector<std::string>>& labels) const;
+
+ private:
+  void flatten();
+  at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit) const;
+
+  BaseModel base_;
+  std::unique_ptr<Method> method_;
+  TaskType task_;
+  std::vector<Trainable> trainables_;
+  at::Tensor values_, gradient_;
+};
+
+}  // namespace rankwise

@@ -1,0 +1,245 @@
+#include "peft/model/base_model.h"
+
+#include <ATen/ATen.h>
+#include <fcntl.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "distributed/comm/agree.h"
+#include "peft/base/draw.h"
+#include "peft/hub/tensor_file.h"
+
+namespace rankwise {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+struct Wanted {
+  std::string path;
+  std::vector<int64_t> shape;
+  at::ScalarType type;
+  bool drawn_if_missing;
+};
+
+// The first build: notes what the family asks for and answers with shapes.
+class ShapeSource : public WeightSource {
+ public:
+  explicit ShapeSource(const Precision& precision) : precision_(precision) {}
+  at::Tensor get(const std::string& path, at::IntArrayRef shape, Use use) override {
+    wanted.push_back({path, shape.vec(), precision_.of(use, shape.size()), false});
+    return meta(shape);
+  }
+  at::Tensor get_or_draw(const std::string& path, at::IntArrayRef shape, double) override {
+    wanted.push_back({path, shape.vec(), at::kFloat, true});
+    return meta(shape);
+  }
+  std::vector<Wanted> wanted;
+
+ private:
+  static at::Tensor meta(at::IntArrayRef shape) {
+    return at::empty(shape, at::TensorOptions(at::kMeta).dtype(at::kFloat));
+  }
+  Precision precision_;
+};
+
+// Where a wanted tensor lies in the file and in the node's memory.
+struct Placed {
+  Wanted wanted;
+  TensorEntry entry;
+  size_t offset = 0;
+};
+
+at::ScalarType scalar_type(const TensorEntry& entry) {
+  switch (entry.dtype) {
+    case Dtype::kFloat32:
+      return at::kFloat;
+    case Dtype::kFloat16:
+      return at::kHalf;
+    case Dtype::kBFloat16:
+      return at::kBFloat16;
+    case Dtype::kFloat64:
+      return at::kDouble;
+    default:
+      throw model_error("{}: tensor '{}' is {}, not a floating-point type", entry.file.string(),
+                        entry.name, safetensors_name(entry.dtype));
+  }
+}
+
+// The second build: answers from the node's memory.
+class MappedSource : public WeightSource {
+ public:
+  MappedSource(const std::vector<Placed>& placed, std::span<const std::byte> memory, uint64_t seed)
+      : memory_(memory), seed_(seed) {
+    for (const Placed& entry : placed) placed_.emplace(entry.wanted.path, &entry);
+  }
+  at::Tensor get(const std::string& path, at::IntArrayRef shape, Use) override {
+    return mapped(*placed_.at(path), shape);
+  }
+  at::Tensor get_or_draw(const std::string& path, at::IntArrayRef shape,
+                         double deviation) override {
+    if (const auto found = placed_.find(path); found != placed_.end())
+      return mapped(*found->second, shape);
+    return deviation > 0 ? draw_normal(shape, deviation, seed_, path) : at::zeros(shape);
+  }
+
+ private:
+  at::Tensor mapped(const Placed& placed, at::IntArrayRef shape) const {
+    auto* data = const_cast<std::byte*>(memory_.data() +
+                                        placed.offset);  // read-only pages: frozen means frozen
+    return at::from_blob(data, shape, at::TensorOptions().dtype(placed.wanted.type));
+  }
+  std::unordered_map<std::string, const Placed*> placed_;
+  std::span<const std::byte> memory_;
+  uint64_t seed_;
+};
+
+void check_shape(const Wanted& wanted, const TensorEntry& entry) {
+  if (wanted.shape == entry.shape) return;
+  throw model_error("{}: tensor '{}' has shape {}, but config.json asks for {}",
+                    entry.file.string(), entry.name, shape_text(entry.shape),
+                    shape_text(wanted.shape));
+}
+
+std::vector<Placed> place(const std::vector<Wanted>& wanted,
+                          const std::vector<TensorEntry>& entries, const Family& family,
+                          const std::filesystem::path& folder) {
+  std::unordered_map<std::string, const TensorEntry*> by_name;
+  for (const TensorEntry& entry : entries) by_name.emplace(entry.name, &entry);
+  std::vector<Placed> placed;
+  std::vector<std::string> missing;
+  for (const Wanted& want : wanted) {
+    const TensorEntry* found = nullptr;
+    for (const std::string& name : family.names_in_file(want.path)) {
+      const auto entry = by_name.find(name);
+      if (entry != by_name.end() && !found) found = entry->second;
+    }
+    if (found) {
+      check_shape(want, *found);
+      placed.push_back({want, *found});
+    } else if (!want.drawn_if_missing) {
+      missing.push_back(want.path);
+    }
+  }
+  if (!missing.empty()) {
+    const size_t shown = std::min<size_t>(missing.size(), 5);
+    throw model_error(
+        "{}: {} tensors are missing, among them {}", folder.string(), missing.size(),
+        fmt::join(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+  }
+  return placed;
+}
+
+// In the order of the files, which network disks like.
+size_t lay_out(std::vector<Placed>& placed) {
+  std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
+    return std::tie(a.entry.file, a.entry.offset) < std::tie(b.entry.file, b.entry.offset);
+  });
+  size_t end = 0;
+  for (Placed& entry : placed) {
+    entry.offset = end;
+    size_t bytes = at::elementSize(entry.wanted.type);
+    for (const int64_t size : entry.wanted.shape) bytes *= static_cast<size_t>(size);
+    end = (end + bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  return end;
+}
+
+void read_exactly(int file, const TensorEntry& entry, void* to) {
+  for (uint64_t done = 0; done < entry.bytes;) {
+    const ssize_t got = pread(file, static_cast<char*>(to) + done, entry.bytes - done,
+                              static_cast<off_t>(entry.offset + done));
+    if (got <= 0) throw model_error("{}: cannot read tensor '{}'", entry.file.string(), entry.name);
+    done += static_cast<uint64_t>(got);
+  }
+}
+
+void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
+  std::map<std::filesystem::path, int> files;
+  for (const Placed& entry : placed) {
+    int& file = files.try_emplace(entry.entry.file, -1).first->second;
+    if (file < 0) file = open(entry.entry.file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) throw model_error("{}: cannot be opened", entry.entry.file.string());
+    std::byte* to = memory.data() + entry.offset;
+    const at::ScalarType held = scalar_type(entry.entry);
+    if (held == entry.wanted.type) {
+      read_exactly(file, entry.entry, to);
+      continue;
+    }
+    at::Tensor original = at::empty(entry.wanted.shape, at::TensorOptions().dtype(held));
+    read_exactly(file, entry.entry, original.data_ptr());
+    at::from_blob(to, entry.wanted.shape, at::TensorOptions().dtype(entry.wanted.type))
+        .copy_(original);
+  }
+  for (const auto& [name, file] : files) close(file);
+}
+
+std::string identity_of(const Config& config, const std::vector<TensorEntry>& entries) {
+  std::string text = config.json().dump();
+  for (const TensorEntry& entry : entries)
+    text += fmt::format("{} {} {} {}\n", entry.name, safetensors_name(entry.dtype),
+                        shape_text(entry.shape), entry.offset);
+  return fmt::format("{:016x}", hash_of(text));
+}
+
+int64_t count(const std::vector<Wanted>& wanted) {
+  int64_t numbers = 0;
+  for (const Wanted& want : wanted) numbers += c10::multiply_integers(want.shape);
+  return numbers;
+}
+
+}  // namespace
+
+at::ScalarType Precision::of(Use use, size_t dimensions) const {
+  if (dimensions < 2) return at::kFloat;  // norms and biases act in float32
+  return use == Use::kProduct && bfloat16_products ? at::kBFloat16 : base;
+}
+
+Precision precision(const std::string& torch_dtype, bool bf16) {
+  if (torch_dtype == "float32") return {at::kFloat, bf16};
+  if (torch_dtype == "bfloat16") return {at::kBFloat16, true};
+  if (torch_dtype == "float16") return {at::kHalf, bf16};
+  throw usage_error("--torch_dtype {}: must be float32, bfloat16 or float16", torch_dtype);
+}
+
+BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOptions& options,
+                          const Precision& precision) {
+  Config config = Config::read(folder / "config.json");
+  const Family& family = family_of(config);
+  ShapeSource source(precision);
+  auto base = family.build(config, options, source);
+  std::vector<Placed> placed;
+  for (const Wanted& want : source.wanted) placed.push_back({want, {}});
+  const auto bytes = static_cast<int64_t>(lay_out(placed));
+  return {std::move(config), &family, nullptr, std::move(base), bytes, count(source.wanted), ""};
+}
+
+BaseModel load_model(Communicator& communicator, const std::filesystem::path& folder,
+                     const BuildOptions& options, const Precision& precision, uint64_t seed) {
+  std::optional<BaseModel> model;
+  std::vector<Placed> placed;
+  together(communicator, "reading the model's header", [&] {
+    Config config = Config::read(folder / "config.json");
+    const Family& family = family_of(config);
+    ShapeSource shapes(precision);
+    family.build(config, options, shapes);
+    const std::vector<TensorEntry> entries = list_model_tensors(folder);
+    placed = place(shapes.wanted, entries, family, folder);
+    std::string identity = identity_of(config, entries);
+    model.emplace(BaseModel{std::move(config), &family, nullptr, nullptr, 0, count(shapes.wanted),
+                            std::move(identity)});
+  });
+  const size_t bytes = lay_out(placed);
+  model->shared_bytes = static_cast<int64_t>(bytes);
+  communicator.enter_phase("loading the model");
+  model->memory = std::make_unique<NodeMemory>(
+      communicator, bytes, [&](std::span<std::byte> memory) { fill(placed, memory); });
+  MappedSource weights(placed, model->memory->bytes(), seed);
+  model->base = model->family->build(model->config, options, weights);
+  return std::move(*model);
+}
+
+}  // namespace rankwise

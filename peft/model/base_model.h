@@ -1,0 +1,43 @@
+// A frozen model ready to compute: one copy of its weights a node, in shared memory; or its shapes
+// alone.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "distributed/comm/communicator.h"
+#include "distributed/memory/node_memory.h"
+#include "peft/base/family.h"
+
+namespace rankwise {
+
+// The types in which the node holds the weights.
+struct Precision {
+  at::ScalarType base = at::kFloat;  // --torch_dtype
+  bool bfloat16_products = false;    // --bf16: weights of linears in bfloat16
+  at::ScalarType of(Use use, size_t dimensions) const;
+};
+Precision precision(const std::string& torch_dtype, bool bf16);  // Errors: kUsage
+
+struct BaseModel {
+  Config config;
+  const Family* family;
+  std::unique_ptr<NodeMemory> memory;  // null: shapes only
+  std::unique_ptr<Base> base;
+  int64_t shared_bytes = 0;  // of the node's copy
+  int64_t parameters = 0;    // numbers in it, heads included
+  std::string identity;      // of config and file headers: a resumed run must have the same
+};
+
+// From config.json alone; tensors are on LibTorch's meta device. Errors: kModel.
+BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOptions& options,
+                          const Precision& precision);
+
+// Collective. Reads the weights once a node, in the order of the file. `seed` draws a head that the
+// file lacks. Errors (all ranks): kModel: missing tensors (named), wrong shapes (both shown), lying
+// headers; kMachine.
+BaseModel load_model(Communicator& communicator, const std::filesystem::path& folder,
+                     const BuildOptions& options, const Precision& precision, uint64_t seed);
+
+}  // namespace rankwise
