@@ -86,15 +86,16 @@ AdapterFolder read_adapter_folder(const fs::path& folder) {
 
 std::map<std::string, std::string> adapter_files(
     const Json& config, std::vector<TensorBytes> tensors,
-    const std::optional<std::vector<std::string>>& labels) {
+    const std::optional<std::vector<std::string>>& labels, bool body_is_model) {
   const Json all = with_common_keys(config);
   const Json &base = all["base_model_name_or_path"], &task = all["task_type"];
   std::optional<std::string> pipeline_tag;
   if (task == "CAUSAL_LM")
     pipeline_tag = "text-generation";  // the only task for which peft sets one
   std::map<std::string, std::string> files = {
-      {"README.md", model_card(base.is_string() ? base.get<std::string>() : "",
-                               all.at("peft_type").get<std::string>(), pipeline_tag)},
+      {"README.md",
+       model_card(base.is_string() ? base.get<std::string>() : "",
+                  all.at("peft_type").get<std::string>(), pipeline_tag, body_is_model)},
       {"adapter_config.json", pretty(all)},
       {"adapter_model.safetensors", to_safetensors(std::move(tensors))},
   };

@@ -31,13 +31,14 @@ AdapterFolder read_adapter_folder(const std::filesystem::path& folder);
 // method; this adds those that every method has and that are not there: auto_mapping,
 // base_model_name_or_path, inference_mode (always true), peft_version, revision, task_type. A
 // config that was read keeps the peft_version it came with, as in peft.
+// `body_is_model` matters to the model card of prompt methods only: whether the base's class keeps
+// its body in an attribute `model`, as Llama's and OPT's do and BERT's does not.
 std::map<std::string, std::string> adapter_files(
     const Json& config, std::vector<TensorBytes> tensors,
-    const std::optional<std::vector<std::string>>& labels);
+    const std::optional<std::vector<std::string>>& labels, bool body_is_model = false);
 
-// README.md as peft writes it (model card with base_model, library_name, pipeline_tag, tags).
-// `body_is_model` matters to prompt methods only: whether the base's class keeps its body in an
-// attribute `model`, as Llama's and OPT's do.
+// README.md as peft writes it: a blank model card with base_model, library_name, pipeline_tag,
+// tags.
 std::string model_card(const std::string& base_model, const std::string& peft_type,
                        std::optional<std::string> pipeline_tag, bool body_is_model = false);
 

@@ -123,7 +123,7 @@ std::vector<TensorEntry> parse_safetensors_header(std::string_view start, uint64
       check_metadata(fields, file);
       continue;
     }
-    entries.push_back(parse_entry(name, fields, [&](const std::string& what) {
+    entries.push_back(parse_entry(name, fields, [&, &name = name](const std::string& what) {
       return model_error("{}: tensor '{}' {}", file.string(), name, what);
     }));
   }

@@ -80,7 +80,8 @@ std::string pickle_conversion(const std::string& folder, const std::string& pick
                               const std::string& to) {
   return fmt::format(
       "convert it with: cd '{}' && python3 -c \"import glob, torch, safetensors.torch as s; "
-      "s.save_file({{k: v.clone() for f in glob.glob('{}') for k, v in torch.load(f, "
+      "s.save_file({{k: v.clone(memory_format=torch.contiguous_format) for f in glob.glob('{}') "
+      "for k, v in torch.load(f, "
       "weights_only=True).items()}}, '{}', "
       "{{'format': 'pt'}})\"",
       folder, pickles, to);
