@@ -1,3 +1,4 @@
+// Adapter folders and model cards: the bytes are those of peft (tests/golden/hub/make.py).
 #include "peft/hub/adapter_folder.h"
 
 #include "tests/peft/hub/files.h"

@@ -1,3 +1,4 @@
+// JSON in and out: the texts are those of Python's json (tests/golden/hub/make.py).
 #include "peft/hub/json.h"
 
 #include <limits>

@@ -1,3 +1,4 @@
+// Folders, hub names, and typed access to config.json.
 #include "peft/hub/model_folder.h"
 
 #include "tests/peft/hub/files.h"

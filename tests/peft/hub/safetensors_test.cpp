@@ -1,3 +1,4 @@
+// The safetensors format against files of the reference library, and against lies.
 #include <map>
 #include <random>
 

@@ -1,3 +1,4 @@
+// Which files of a model folder are read, and what is said where none can be.
 #include "peft/hub/tensor_file.h"
 
 #include "tests/peft/hub/files.h"
