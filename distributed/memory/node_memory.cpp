@@ -1,0 +1,139 @@
+// memfd: the leader fills a writable mapping, drops it and seals the file; then every rank of the
+// node, leader too, maps it read-only. Each step that can fail on one rank only is agreed on, so
+// nobody waits for a rank that has given up.
+#include "distributed/memory/node_memory.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "distributed/comm/agree.h"
+
+namespace rankwise {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(int fd, size_t size, int protection) : size_(size) {
+    void* data = mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) {
+      throw machine_error("cannot map {} bytes of node memory: {}", size, std::strerror(errno));
+    }
+    data_ = static_cast<std::byte*>(data);
+  }
+  ~Mapping() {
+    if (data_) munmap(data_, size_);
+  }
+  Mapping(Mapping&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  std::span<std::byte> bytes() const { return {data_, size_}; }
+  std::byte* release() { return std::exchange(data_, nullptr); }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// What the machine can still give without swapping out or killing anybody; a cgroup's limit may be
+// lower.
+size_t available_bytes() {
+  std::ifstream meminfo("/proc/meminfo");
+  size_t kib = 0;
+  for (std::string name, rest; meminfo >> name >> kib; std::getline(meminfo, rest)) {
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  throw machine_error("/proc/meminfo does not tell MemAvailable");
+}
+
+// A sealed memfd with what `fill` wrote. Its pages come into being as they are touched, where a
+// lack of memory means the kernel's killer, and not only for us: hence the look at what is
+// available first.
+Descriptor make_filled(size_t size, const std::function<void(std::span<std::byte>)>& fill) {
+  if (const size_t available = available_bytes(); size > available) {
+    throw machine_error("the node's shared memory needs {} MiB, {} MiB are available", size >> 20,
+                        available >> 20);
+  }
+  Descriptor memory(memfd_create("rankwise", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (memory.get() < 0 || ftruncate(memory.get(), static_cast<off_t>(size)) != 0) {
+    throw machine_error("cannot make {} bytes of node memory: {}", size, std::strerror(errno));
+  }
+  {
+    const Mapping writable(memory.get(), size, PROT_READ | PROT_WRITE);
+    fill(writable.bytes());
+  }
+  if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+    throw machine_error("cannot seal node memory: {}", std::strerror(errno));
+  }
+  return memory;
+}
+
+// Opens anew, read-only, so that the mapping can never be made writable; kernels before 6.7 map a
+// sealed file so only.
+Mapping map_from(const std::string& path, size_t size) {
+  const Descriptor memory(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (memory.get() < 0) {
+    throw Error(
+        ErrorKind::kMachine,
+        fmt::format("cannot open {}, the node's shared memory: {}", path, std::strerror(errno)),
+        "ranks of a node must see each other in /proc: same user, same container");
+  }
+  return Mapping(memory.get(), size, PROT_READ);
+}
+
+}  // namespace
+
+NodeMemory::NodeMemory(Communicator& communicator, size_t bytes,
+                       const std::function<void(std::span<std::byte>)>& fill) {
+  const World& world = communicator.world();
+  Descriptor memory;
+  std::string path;
+  together(communicator, "filling the node's shared memory", [&] {
+    if (!world.leads_node()) return;
+    if (bytes == 0) return fill({});
+    memory = make_filled(bytes, fill);
+    path = fmt::format("/proc/{}/fd/{}", getpid(), memory.get());
+  });
+  const std::vector<std::string> paths = gather_texts(communicator, path);
+  const auto leader = std::find(world.node_of.begin(), world.node_of.end(), world.node);
+  Mapping mapping;
+  together(communicator, "mapping the node's shared memory", [&] {
+    if (bytes > 0) mapping = map_from(paths[leader - world.node_of.begin()], bytes);
+  });
+  size_ = bytes;
+  data_ = mapping.release();
+}
+
+NodeMemory::~NodeMemory() {
+  if (data_) munmap(data_, size_);
+}
+
+}  // namespace rankwise

@@ -1,0 +1,30 @@
+// One block of memory a node, shared by its ranks: a memfd that the node's first rank makes and the others map through
+// /proc/<pid>/fd. Needs no /dev/shm and is gone with its last user.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "distributed/comm/communicator.h"
+
+namespace rankwise {
+
+class NodeMemory {
+ public:
+  // Collective. The node's first rank makes `bytes` of zeroed memory and lets `fill` write it; afterwards every rank of
+  // the node sees the same pages read-only. Errors: kMachine (no memory, no /proc), or whatever fill throws, on all ranks.
+  NodeMemory(Communicator& communicator, size_t bytes, const std::function<void(std::span<std::byte>)>& fill);
+  ~NodeMemory();
+  NodeMemory(const NodeMemory&) = delete;
+  NodeMemory& operator=(const NodeMemory&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }  // 4096-byte aligned
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace rankwise
