@@ -1,0 +1,24 @@
+// The NCCL backend: collectives of tensors on a CUDA device; tensors on the CPU go to the host
+// communicator.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "distributed/comm/communicator.h"
+
+namespace rankwise {
+
+// CUDA devices that this process sees; 0 where the build, the libraries or the driver are missing.
+int cuda_devices();
+
+// Why nccl_communicator cannot work in this process: not built in, a library or a symbol not found,
+// no device. Empty: nothing speaks against it.
+std::string nccl_unavailable();
+
+// Collective over `host`, which it takes over (MPI or threads). One device a rank, no device twice.
+// Waits are limited as all waits are. CUDA work on the legacy default stream is waited for, and a
+// call returns when its result is there. Errors, on all ranks: kCommunication.
+std::unique_ptr<Communicator> nccl_communicator(std::unique_ptr<Communicator> host, int device);
+
+}  // namespace rankwise

@@ -1,0 +1,37 @@
+// How ranks, hosts and nodes are numbered; shared by the backends.
+#include "distributed/comm/world.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+namespace rankwise {
+
+World make_world(int rank, std::vector<std::string> hosts,
+                 const std::vector<std::string>& node_keys) {
+  World world;
+  world.rank = rank;
+  world.ranks = static_cast<int>(hosts.size());
+  world.hosts = std::move(hosts);
+  std::map<std::string, int> node_numbers;
+  for (const std::string& key : node_keys) {
+    const int next = static_cast<int>(node_numbers.size());
+    world.node_of.push_back(node_numbers.try_emplace(key, next).first->second);
+  }
+  const auto begin = world.node_of.begin();
+  world.nodes = static_cast<int>(node_numbers.size());
+  world.node = world.node_of[rank];
+  world.local_rank = static_cast<int>(std::count(begin, begin + rank, world.node));
+  world.local_ranks = static_cast<int>(std::count(begin, world.node_of.end(), world.node));
+  return world;
+}
+
+std::string this_host() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+}  // namespace rankwise
