@@ -1,0 +1,76 @@
+// The parts of a tokenizer.json and the functions that make them:
+//   added tokens → normalizer → pre-tokenizer → model → post-processor, and the decoder back.
+// The tables that say which type is made by which function are in tokenizers.cpp.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/tokenizers/section.h"
+#include "data/tokenizers/vocabulary.h"
+
+namespace rankwise {
+
+// Rewrites a text, valid UTF-8 before and after.
+using Normalizer = std::function<void(std::string& text)>;
+
+// A text in pieces. A pre-tokenizer that writes new text keeps it in `written`.
+struct Pieces {
+  std::vector<std::string_view> texts;
+  std::list<std::string> written;
+};
+// Cuts each piece further.
+using PreTokenizer = std::function<void(Pieces& pieces)>;
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual void append_ids(std::string_view piece, std::vector<int32_t>& ids) const = 0;
+  virtual const Vocabulary& vocabulary() const = 0;
+};
+
+// A post-processor, which of them it may be: what stands around the sequences.
+struct Template {
+  struct Part {
+    char sequence = 0;  // 'A', 'B', or 0: `ids`
+    std::vector<int32_t> ids;
+    int32_t type_id = 0;
+  };
+  std::vector<Part> single, pair;
+};
+
+// Rewrites tokens so that, joined, they are the text. One step; steps may follow each other.
+using Decoder = std::function<void(std::vector<std::string>& tokens)>;
+
+// By the section's "type". Errors: kModel: unknown (names those that are known), fields amiss.
+Normalizer make_normalizer(const Section& section);
+PreTokenizer make_pre_tokenizer(const Section& section);
+std::unique_ptr<Model> make_model(const Section& section);
+Template make_template(const Section& section);
+Decoder make_decoder(const Section& section);
+
+Normalizer bert_normalizer(const Section& section);       // bert_normalizer.cpp
+Normalizer lowercase_normalizer(const Section& section);  // normalizers.cpp
+Normalizer strip_accents_normalizer(const Section& section);
+Normalizer unicode_form_normalizer(const Section& section);  // NFC, NFD, NFKC, NFKD
+Normalizer replace_normalizer(const Section& section);
+Normalizer sequence_normalizer(const Section& section);
+PreTokenizer bert_pre_tokenizer(const Section& section);  // pre_tokenizers.cpp
+PreTokenizer whitespace_pre_tokenizer(const Section& section);
+PreTokenizer whitespace_split_pre_tokenizer(const Section& section);
+PreTokenizer sequence_pre_tokenizer(const Section& section);
+std::unique_ptr<Model> wordpiece_model(const Section& section);  // wordpiece.cpp
+Template template_processing(const Section& section);            // post_processors.cpp
+Template bert_processing(const Section& section);
+Decoder wordpiece_decoder(const Section& section);  // decoders.cpp
+
+// " ." → "." and the like, as transformers' clean_up_tokenization_spaces has it. decoders.cpp
+void clean_up_spaces(std::string& text);
+void replace_all(std::string& text, std::string_view from, std::string_view to);  // normalizers.cpp
+
+}  // namespace rankwise

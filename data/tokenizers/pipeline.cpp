@@ -1,0 +1,152 @@
+// The road of a text through the parts of a tokenizer, and truncation as Hugging Face does it.
+#include "data/tokenizers/pipeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/tokenizers/unicode.h"
+
+namespace rankwise {
+namespace {
+
+const Template kPlain{{{'A', {}, 0}}, {{'A', {}, 0}, {'B', {}, 1}}};
+
+// Of everything in the file that decides ids.
+std::string identity_of(const Section& root, const TokenizerSettings& settings) {
+  uint64_t hash = TokenIndex::kEmptyHash;
+  for (const char* name :
+       {"added_tokens", "normalizer", "pre_tokenizer", "model", "post_processor"}) {
+    const std::string text = root.has(name) ? root.at(name).json().dump() : "null";
+    for (const char byte : text) hash = TokenIndex::extend(hash, byte);
+  }
+  return fmt::format("{:016x}", TokenIndex::extend(hash, settings.truncate_left ? 'l' : 'r'));
+}
+
+int64_t special_tokens(const std::vector<Template::Part>& parts) {
+  int64_t count = 0;
+  for (const Template::Part& part : parts) count += static_cast<int64_t>(part.ids.size());
+  return count;
+}
+
+// `longest_first`: how many tokens of either sequence stay. An odd place goes to the longer one.
+std::pair<size_t, size_t> shares(size_t a, size_t b, size_t room) {
+  const size_t shorter = std::min(a, b);
+  size_t longer = shorter > room ? shorter : std::max(shorter, room - shorter);
+  size_t kept = shorter;
+  if (shorter + longer > room) {
+    kept = room / 2;
+    longer = kept + room % 2;
+  }
+  return a > b ? std::pair(longer, kept) : std::pair(kept, longer);
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
+    : settings_(settings), model_(make_model(root.at("model"))), template_(kPlain) {
+  if (root.has("normalizer")) normalizer_ = make_normalizer(root.at("normalizer"));
+  if (root.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
+  if (root.has("post_processor")) template_ = make_template(root.at("post_processor"));
+  if (root.has("decoder")) decoder_ = make_decoder(root.at("decoder"));
+  if (root.has("added_tokens")) {
+    added_ = AddedTokens(root.items("added_tokens"), model_->vocabulary(), normalizer_);
+  }
+  for (const auto* parts : {&template_.single, &template_.pair}) {
+    for (const Template::Part& part : *parts) {
+      for (const int32_t id : part.ids) {
+        if (id < vocabulary_size()) continue;
+        throw root.at("post_processor")
+            .error(fmt::format("adds the id {}, but the vocabulary ends at {}", id,
+                               vocabulary_size() - 1));
+      }
+    }
+  }
+  identity_ = identity_of(root, settings);
+}
+
+Encoding Pipeline::encode(std::string_view text, std::optional<std::string_view> pair,
+                          int64_t max_length) const {
+  const std::vector<Template::Part>& parts = pair ? template_.pair : template_.single;
+  const int64_t special = special_tokens(parts);
+  if (max_length < special || max_length < 1) {
+    throw usage_error("max_length {} leaves no room: the tokenizer adds {} special tokens to a {}",
+                      max_length, special, pair ? "pair" : "row");
+  }
+  const auto room = static_cast<size_t>(max_length - special);
+  std::vector<int32_t> a = ids_of(text), b = pair ? ids_of(*pair) : std::vector<int32_t>();
+  Encoding encoding;
+  encoding.truncated = a.size() + b.size() > room;
+  if (encoding.truncated) {
+    const auto [length_a, length_b] =
+        pair ? shares(a.size(), b.size(), room) : std::pair(room, size_t{0});
+    truncate(a, length_a);
+    truncate(b, length_b);
+  }
+  encoding.ids.reserve(a.size() + b.size() + static_cast<size_t>(special));
+  for (const Template::Part& part : parts) {
+    const std::vector<int32_t>& ids = part.sequence == 'A'   ? a
+                                      : part.sequence == 'B' ? b
+                                                             : part.ids;
+    encoding.ids.insert(encoding.ids.end(), ids.begin(), ids.end());
+    encoding.type_ids.resize(encoding.ids.size(), part.type_id);
+  }
+  return encoding;
+}
+
+void Pipeline::truncate(std::vector<int32_t>& ids, size_t length) const {
+  if (length >= ids.size()) return;
+  if (settings_.truncate_left) {
+    ids.erase(ids.begin(), ids.end() - static_cast<ptrdiff_t>(length));
+  } else {
+    ids.resize(length);
+  }
+}
+
+std::vector<int32_t> Pipeline::ids_of(std::string_view text) const {
+  const std::string valid = unicode::with_replacements(text);
+  std::vector<int32_t> ids;
+  const auto add = [&ids](int32_t id) { ids.push_back(id); };
+  added_.split(valid, false, add, [&](std::string_view part) {
+    std::string normal(part);
+    if (normalizer_) normalizer_(normal);
+    added_.split(normal, true, add, [&](std::string_view rest) { append_ids(rest, ids); });
+  });
+  return ids;
+}
+
+void Pipeline::append_ids(std::string_view text, std::vector<int32_t>& ids) const {
+  Pieces pieces;
+  pieces.texts.push_back(text);
+  if (pre_tokenizer_) pre_tokenizer_(pieces);
+  for (const std::string_view piece : pieces.texts) model_->append_ids(piece, ids);
+}
+
+std::string Pipeline::decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {
+  std::vector<std::string> tokens;
+  for (const int32_t id : ids) {
+    const AddedToken* added = added_.find(id);
+    if (added != nullptr && added->special && skip_special_tokens) continue;
+    const std::string_view token = added ? added->content : model_->vocabulary().token(id);
+    if (!token.empty()) tokens.emplace_back(token);
+  }
+  if (decoder_) decoder_(tokens);
+  std::string text;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (i > 0 && !decoder_) text += ' ';
+    text += tokens[i];
+  }
+  if (settings_.clean_up_spaces) clean_up_spaces(text);
+  return text;
+}
+
+int64_t Pipeline::vocabulary_size() const {
+  return std::max(model_->vocabulary().size(), added_.size());
+}
+
+std::optional<int32_t> Pipeline::id_of(std::string_view token) const {
+  if (const AddedToken* added = added_.find(token)) return added->id;
+  return model_->vocabulary().id_of(token);
+}
+
+}  // namespace rankwise

@@ -1,0 +1,45 @@
+// A tokenizer put together from the parts of a tokenizer.json.
+#pragma once
+
+#include "data/tokenizers/added_tokens.h"
+#include "data/tokenizers/components.h"
+#include "data/tokenizers/tokenizer.h"
+
+namespace rankwise {
+
+// What the files around a tokenizer.json decide.
+struct TokenizerSettings {
+  std::optional<int64_t> model_max_length;
+  bool truncate_left = false;    // "truncation_side"
+  bool clean_up_spaces = false;  // "clean_up_tokenization_spaces"
+};
+
+class Pipeline : public Tokenizer {
+ public:
+  // `root`: all of a tokenizer.json. Its truncation and padding are not looked at.
+  Pipeline(const Section& root, const TokenizerSettings& settings);
+
+  Encoding encode(std::string_view text, std::optional<std::string_view> pair,
+                  int64_t max_length) const override;
+  std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override;
+  int64_t vocabulary_size() const override;
+  std::optional<int32_t> id_of(std::string_view token) const override;
+  std::optional<int64_t> model_max_length() const override { return settings_.model_max_length; }
+  std::string identity() const override { return identity_; }
+
+ private:
+  std::vector<int32_t> ids_of(std::string_view text) const;
+  void append_ids(std::string_view text, std::vector<int32_t>& ids) const;
+  void truncate(std::vector<int32_t>& ids, size_t length) const;
+
+  TokenizerSettings settings_;
+  Normalizer normalizer_;  // may be empty, like the next one and the decoder
+  PreTokenizer pre_tokenizer_;
+  std::unique_ptr<Model> model_;
+  Template template_;
+  Decoder decoder_;
+  AddedTokens added_;
+  std::string identity_;
+};
+
+}  // namespace rankwise

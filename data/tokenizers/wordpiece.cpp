@@ -1,0 +1,102 @@
+// WordPiece: cuts a word into the longest tokens of the vocabulary, from its start on.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/tokenizers/components.h"
+
+namespace rankwise {
+namespace {
+
+// The tokens that may stand at one place of a word: at its start, or (without "##") after it.
+struct Candidates {
+  TokenIndex index;
+  size_t longest = 0;  // bytes
+
+  void insert(std::string_view text, int32_t id) {
+    index.insert(text, id);
+    longest = std::max(longest, text.size());
+  }
+};
+
+bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
+
+class WordPiece : public Model {
+ public:
+  explicit WordPiece(const Section& section)
+      : vocabulary_(section.at("vocab")),
+        most_characters_(section.has("max_input_chars_per_word")
+                             ? section.integer("max_input_chars_per_word", 1, INT32_MAX)
+                             : 100) {
+    const std::string unknown = section.text("unk_token", "[UNK]");
+    const std::string prefix = section.text("continuing_subword_prefix", "##");
+    const auto unknown_id = vocabulary_.id_of(unknown);
+    if (!unknown_id) {
+      throw section.error(fmt::format("has no '{}' (unk_token) in its vocab", unknown));
+    }
+    unknown_id_ = *unknown_id;
+    const std::vector<std::string_view>& tokens = vocabulary_.tokens();
+    first_.index.reserve(tokens.size());
+    following_.index.reserve(tokens.size());
+    for (size_t id = 0; id < tokens.size(); ++id) {
+      if (tokens[id].empty()) continue;
+      first_.insert(tokens[id], static_cast<int32_t>(id));
+      if (tokens[id].size() > prefix.size() && tokens[id].starts_with(prefix)) {
+        following_.insert(tokens[id].substr(prefix.size()), static_cast<int32_t>(id));
+      }
+    }
+  }
+
+  void append_ids(std::string_view word, std::vector<int32_t>& ids) const override {
+    const size_t before = ids.size();
+    bool known = std::count_if(word.begin(), word.end(), starts_character) <= most_characters_;
+    for (size_t at = 0; known && at < word.size();) {
+      const Match match = longest_match(at == 0 ? first_ : following_, word.substr(at));
+      known = match.length > 0;
+      ids.push_back(match.id);
+      at += match.length;
+    }
+    if (known) return;
+    ids.resize(before);
+    ids.push_back(unknown_id_);
+  }
+
+  const Vocabulary& vocabulary() const override { return vocabulary_; }
+
+ private:
+  struct Match {
+    int32_t id = -1;
+    size_t length = 0;  // 0: no match
+  };
+
+  Match longest_match(const Candidates& candidates, std::string_view rest) const {
+    constexpr size_t kRemembered = 256;  // hashes of prefixes; longer prefixes are hashed again
+    uint64_t hashes[kRemembered];
+    const size_t longest = std::min(candidates.longest, rest.size());
+    uint64_t hash = TokenIndex::kEmptyHash;
+    for (size_t i = 0; i < std::min(longest, kRemembered); ++i) {
+      hashes[i] = hash = TokenIndex::extend(hash, rest[i]);
+    }
+    for (size_t length = longest; length > 0; --length) {
+      if (length < rest.size() && !starts_character(rest[length])) continue;
+      const std::string_view text = rest.substr(0, length);
+      const uint64_t key = length <= kRemembered ? hashes[length - 1] : TokenIndex::hash(text);
+      const int32_t id = candidates.index.find(text, key);
+      if (id >= 0) return {id, length};
+    }
+    return {};
+  }
+
+  Vocabulary vocabulary_;
+  int64_t most_characters_;
+  int32_t unknown_id_ = 0;
+  Candidates first_, following_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> wordpiece_model(const Section& section) {
+  return std::make_unique<WordPiece>(section);
+}
+
+}  // namespace rankwise

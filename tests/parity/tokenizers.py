@@ -1,0 +1,139 @@
+"""Compares our tokenizers with Hugging Face's, live: ids, type ids and decoded text must be equal.
+
+    python tokenizers.py --tool build/encode_lines --tokenizer FOLDER... [--text FILE...] [--random 5000]
+
+Every line of the text files and random strings over all planes of Unicode are encoded alone and in
+pairs, at several values of max_length, by the tool (tests/data/tokenizers/encode_lines.cpp) and by
+transformers.AutoTokenizer. Prints a line for each folder with the times on one core; exits with 1 at
+the first difference.
+"""
+
+import sys
+
+del sys.path[0]  # this file is called like the library
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import tempfile
+import time
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+from transformers import AutoTokenizer
+
+INTERESTING = (
+    " \t\r\n\x00\x0b\x0c\x1c\x7f\x85\xa0\xad\u1680\u180e\u2000\u200b\u200c\u200d\u2028\u2029\u202f"
+    "\u2060\u3000\ufeff\ufffd.,!?'\"-_$+<=>^`|~@#%&*()[]{}\\/:;"
+    "aAbBzZ019éÉüÜñÑßẞıİIiΣσςÅÅÆŒ\u0130\u01c5\u1e9e\ufb01\ufb03\u0300\u0301\u0308\u0327\u0338\u0345"
+    "中文字㐀豈\U00020000\U0002b820\U0002b920\U0002f800日本語かなカナｶﾅ한글각힣각"
+    "\u0e01\u0e33\u0e49\u0915\u093c\u094d\u302e\u302f\u05d0\u05b0\u0627\u064b😀👍🏽❤️🇩🇪\U000e0041"
+    "\ue000\uf8ff\U0010ffff\U0001e944\u1734\u1885\ua9bd\U000111c9\u166d\u08d4\u08e2\u0890\u0c04"
+)
+WORDS = "the film was good [SEP] [CLS] [MASK] [PAD] [UNK] don't U.S. isn't naïve café ΟΔΟΣ İstanbul".split()
+
+
+def random_character(rng):
+    kind = rng.random()
+    if kind < 0.35:
+        return rng.choice(INTERESTING)
+    if kind < 0.6:
+        return chr(rng.randrange(0x20, 0x7F))
+    if kind < 0.9:
+        top = rng.choice((0x250, 0x600, 0x1000, 0x3000, 0x10000, 0x20000, 0x110000))
+        code = rng.randrange(top)
+        return chr(code) if not 0xD800 <= code < 0xE000 else " "
+    return rng.choice(WORDS)
+
+
+def random_texts(count, seed):
+    rng = random.Random(seed)
+    return ["".join(random_character(rng) for _ in range(rng.randrange(40))) for _ in range(count)]
+
+
+def make_rows(texts, lengths, least, seed):
+    rng = random.Random(seed)
+    rows = [{"text": text, "pair": None, "max_length": lengths[-1]} for text in texts]
+    for text in texts:
+        pair = rng.choice(texts) if rng.random() < 0.5 else None
+        rows.append({"text": text, "pair": pair, "max_length": rng.choice(lengths)})
+    rows += [
+        {"text": text, "pair": pair, "max_length": length}
+        for text in texts[:50] for pair in (None, texts[-1]) for length in range(least, 12)
+    ]
+    return rows
+
+
+def ours(tool, folder, rows):
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.flush()
+        run = subprocess.run([tool, folder, file.name], capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"{folder}: the tool says {run.returncode}: {run.stderr}")
+    return [json.loads(line) for line in run.stdout.splitlines()], json.loads(run.stderr)
+
+
+def theirs(tokenizer, rows):
+    for row in rows:
+        pair = None if row["pair"] is None else [row["pair"]]  # outside a list "" would be no pair
+        encoding = tokenizer([row["text"]], pair, truncation="longest_first",
+                             max_length=row["max_length"], padding=False)
+        ids = encoding["input_ids"][0]
+        yield {
+            "decoded": tokenizer.decode(ids, skip_special_tokens=True),
+            "decoded_all": tokenizer.decode(ids, skip_special_tokens=False),
+            "ids": ids,
+            "type_ids": encoding["token_type_ids"][0],
+        }
+
+
+def batch_seconds(tokenizer, texts):
+    """The library alone, one thread, without transformers around it."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    begin = time.perf_counter()
+    for text in texts:
+        backend.encode(text)
+    return time.perf_counter() - begin
+
+
+def compare(tool, folder, texts, seed):
+    begin = time.perf_counter()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    loading = time.perf_counter() - begin
+    tokenizer.model_input_names = ["input_ids", "token_type_ids"]
+    least = tokenizer.num_special_tokens_to_add(pair=True)
+    rows = make_rows(texts, [least, 5, 8, 13, 32, 128, 100000], least, seed)
+    got, times = ours(tool, folder, rows)
+    for row, mine, his in zip(rows, got, theirs(tokenizer, rows), strict=True):
+        for name in sorted(his, reverse=True):
+            if mine[name] != his[name]:
+                sys.exit(f"{folder}: {name} differ for {json.dumps(row)}\n"
+                         f"ours   {mine[name]}\ntheirs {his[name]}")
+    plain = [row["text"] for row in rows[: len(texts)]]
+    _, alone = ours(tool, folder, rows[: len(texts)])
+    print(f"{folder}: {len(rows)} rows equal; loading {times['loading_seconds']:.3f} s "
+          f"(transformers {loading:.3f} s); {len(plain)} texts {alone['encoding_seconds']:.3f} s "
+          f"(tokenizers {batch_seconds(tokenizer, plain):.3f} s)")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--tool", required=True)
+    parser.add_argument("--tokenizer", nargs="+", required=True)
+    parser.add_argument("--text", nargs="*", default=[])
+    parser.add_argument("--random", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=7)
+    args = parser.parse_args()
+    texts = random_texts(args.random, args.seed)
+    for name in args.text:
+        with open(name, encoding="utf-8", errors="replace") as file:
+            texts += file.read().splitlines()
+    for folder in args.tokenizer:
+        compare(args.tool, folder, texts, args.seed)
+
+
+if __name__ == "__main__":
+    main()
