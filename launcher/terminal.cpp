@@ -140,7 +140,7 @@ void Terminal::show(int64_t done, int64_t total, const std::string& detail) {
   if (!running_ || total != total_) {
     running_ = true;
     started_at_ = now;
-    drawn_at_ = bar_ ? now - kBarSeconds : now;  // a bar at once, a line after 10 seconds
+    drawn_at_ = bar_ ? now - kLineSeconds : now;  // a bar at once, a line after 10 seconds
     first_ = done;
   }
   done_ = done, total_ = total, detail_ = detail;
