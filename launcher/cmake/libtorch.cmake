@@ -16,3 +16,7 @@ endif()
 # libtorch_cpu names CUDA's runtime and profiler libraries, which lie beside it.
 target_link_options(LibTorch::LibTorch INTERFACE -Wl,--unresolved-symbols=ignore-in-shared-libs)
 list(APPEND CMAKE_BUILD_RPATH ${LIBTORCH_DIR}/lib)
+# One OpenMP in the process: LibTorch's, where it brings one (it has GCC's name and is newer).
+if(EXISTS ${LIBTORCH_DIR}/lib/libgomp.so.1 AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(OpenMP_gomp_LIBRARY ${LIBTORCH_DIR}/lib/libgomp.so.1 CACHE FILEPATH "OpenMP's library")
+endif()
