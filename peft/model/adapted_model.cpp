@@ -152,6 +152,14 @@ void AdaptedModel::load(const AdapterFolder& folder) {
   }
 }
 
+void AdaptedModel::merge(at::ScalarType type) {
+  Sites& sites = base_.base->sites;
+  method_->merge_into(sites);
+  for (const NamedTensor& parameter : sites.tensors) {
+    if (type != at::kFloat) *parameter.tensor = parameter.tensor->to(type).to(at::kFloat);
+  }
+}
+
 std::map<std::string, std::string> AdaptedModel::files(
     const std::string& base_model_name,
     const std::optional<std::vector<std::string>>& labels) const {

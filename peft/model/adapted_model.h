@@ -51,6 +51,9 @@ class AdaptedModel {
   // Takes the values of an adapter folder. Errors: kModel: a tensor missing or of another shape,
   // one that nothing asks for.
   void load(const AdapterFolder& folder);
+  // Folds the adapter into the base, each changed weight rounded to `type` as a file of that type will hold it.
+  void merge(at::ScalarType type);
+
   // The files of an adapter folder, name → bytes.
   std::map<std::string, std::string> files(
       const std::string& base_model_name,

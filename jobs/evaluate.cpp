@@ -1,0 +1,81 @@
+// evaluate: loss and metrics of a base with or without an adapter, as one JSON object; predictions
+// in the input's order.
+#include <ATen/Parallel.h>
+
+#include <cmath>
+
+#include "distributed/checkpoint/store.h"
+#include "distributed/comm/agree.h"
+#include "jobs/setup.h"
+#include "jobs/training/evaluator.h"
+
+namespace rankwise {
+namespace {
+
+class Evaluate : public Job {
+ public:
+  void declare(Fields& fields) override {
+    model_.declare_base(fields);
+    model_.declare_adapter(fields);
+    data_.declare(fields);
+    fields.group("evaluation");
+    fields.add("per_device_eval_batch_size", unit_rows_, "rows of a unit").at_least(1);
+    fields.add("predictions_file", predictions_file_, "a prediction per row, in the input's order")
+        .default_text("none");
+    fields.add("disable_tqdm", disable_tqdm_, "no progress bar").default_text("auto");
+    machine_.declare(fields);
+  }
+  Outcome run(JobContext& context, const Fields& fields) override;
+
+ private:
+  ModelOptions model_;
+  DataOptions data_;
+  MachineOptions machine_;
+  int64_t unit_rows_ = 8;
+  bool disable_tqdm_ = false;
+  std::string predictions_file_;
+};
+
+std::string predictions_text(const std::vector<int64_t>& classes,
+                             const std::vector<std::string>& labels) {
+  std::string text;
+  for (const int64_t index : classes) {
+    Json line = {{"prediction", index}};
+    if (index < static_cast<int64_t>(labels.size()))
+      line["label"] = labels[static_cast<size_t>(index)];
+    text += line.dump() + "\n";
+  }
+  return text;
+}
+
+Outcome Evaluate::run(JobContext& context, const Fields&) {
+  context.communicator.limit_waits(machine_.hang_timeout);
+  const std::string& file = data_.validation_file.empty() ? data_.test_file : data_.validation_file;
+  if (file.empty()) throw usage_error("--validation_file must be given");
+  at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
+  Setup setup = set_up(context, model_, data_);
+  const TokenStore store = prepare_file(context, setup, file);
+  std::unique_ptr<Method> method = setup.adapter ? method_of(*setup.adapter) : nullptr;
+  const AdaptedModel model = build_model(context, setup, model_, data_, std::move(method), 42);
+  std::vector<int64_t> classes;
+  const Evaluation evaluation = evaluate(context, model, store, *setup.task, unit_rows_,
+                                         predictions_file_.empty() ? nullptr : &classes);
+  Json result = Json::object();
+  for (const auto& [name, value] : evaluation.values) {
+    const bool whole = name == "eval_samples" || name == "eval_tokens";
+    result[name] = whole ? Json(static_cast<int64_t>(value)) : Json(value);
+  }
+  context.out << result.dump() << std::endl;
+  together(context.communicator, "writing predictions", [&] {
+    if (context.communicator.world().rank == 0 && !predictions_file_.empty()) {
+      write_file_durably(predictions_file_, predictions_text(classes, setup.task->label_names()));
+    }
+  });
+  return Outcome::kDone;
+}
+
+}  // namespace
+
+std::unique_ptr<Job> make_evaluate() { return std::make_unique<Evaluate>(); }
+
+}  // namespace rankwise

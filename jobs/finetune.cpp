@@ -1,0 +1,206 @@
+// finetune: trains an adapter, evaluates and checkpoints on the way, saves; goes on where an
+// earlier start stopped.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <unordered_set>
+
+#include "distributed/comm/agree.h"
+#include "distributed/core/ini.h"
+#include "jobs/job.h"
+#include "jobs/method_options.h"
+#include "jobs/options.h"
+#include "jobs/overview.h"
+#include "jobs/setup.h"
+#include "jobs/training/trainer.h"
+
+namespace rankwise {
+namespace {
+
+class Finetune : public Job {
+ public:
+  void declare(Fields& fields) override {
+    model_.declare_base(fields);
+    model_.declare_adapter(fields);
+    fields.add("model_dropout", model_.model_dropout, "in place of the config's dropouts")
+        .at_least(0)
+        .less_than(1)
+        .default_text("the config's")
+        .changes_result();
+    data_.declare(fields);
+    method_.declare(fields);
+    training_.declare(fields);
+    machine_.declare(fields);
+  }
+  bool saves_on_stop() const override { return true; }
+  Outcome run(JobContext& context, const Fields& fields) override;
+
+ private:
+  void resolve(JobContext& context, const Fields& fields, const std::optional<Json>& stored);
+  std::optional<State> checkpoint(JobContext& context, CheckpointStore* store);
+  std::map<std::string, std::string> settings(const Fields& fields, const AdaptedModel& model,
+                                              const TokenStore& train) const;
+
+  ModelOptions model_;
+  DataOptions data_;
+  MethodOptions method_;
+  TrainingOptions training_;
+  MachineOptions machine_;
+};
+
+// Every rank gets the state that rank 0 read.
+std::optional<State> broadcast_state(Communicator& communicator, std::optional<State> state) {
+  Json outline;
+  if (state) {
+    outline["attributes"] = state->attributes;
+    for (const auto& [name, tensor] : state->tensors)
+      outline["tensors"][name] = {{"shape", tensor.sizes().vec()},
+                                  {"type", static_cast<int>(tensor.scalar_type())}};
+  }
+  const Json known =
+      parse_json(broadcast_text(communicator, outline.dump()), "checkpoint", ErrorKind::kModel);
+  if (known.is_null()) return std::nullopt;
+  if (!state) {
+    state.emplace();
+    state->attributes = known["attributes"].get<std::map<std::string, std::string>>();
+    for (const auto& [name, entry] : known["tensors"].items()) {
+      state->tensors[name] = at::empty(
+          entry["shape"].get<std::vector<int64_t>>(),
+          at::TensorOptions().dtype(static_cast<at::ScalarType>(entry["type"].get<int>())));
+    }
+  }
+  for (auto& [name, tensor] : state->tensors) communicator.broadcast(tensor, 0);
+  return state;
+}
+
+// The first setting that matters and differs, named with both values.
+void compare_settings(const Json& stored, const std::map<std::string, std::string>& now) {
+  for (const auto& [name, value] : now) {
+    if (name == "threads" || !stored.contains(name) || stored[name] == value) continue;
+    throw Error(ErrorKind::kUsage,
+                fmt::format("the run in this folder was started with {} = '{}', now it is '{}'",
+                            name, stored[name].get<std::string>(), value),
+                "--overwrite_output_dir starts anew");
+  }
+}
+
+std::optional<State> Finetune::checkpoint(JobContext& context, CheckpointStore* store) {
+  std::optional<State> state;
+  together(context.communicator, "looking for a checkpoint", [&] {
+    if (!store || training_.resume_from_checkpoint == "false") return;
+    if (training_.resume_from_checkpoint != "auto" && training_.resume_from_checkpoint != "true") {
+      state = read_hdf5(std::filesystem::path(training_.resume_from_checkpoint) / "state.h5");
+      return;
+    }
+    const CheckpointStore::Found found = store->newest_whole();
+    for (const std::string& text : found.passed_over) context.log.warn("{}", text);
+    if (found.update) state = read_hdf5(store->folder(*found.update) / "state.h5");
+  });
+  return broadcast_state(context.communicator, std::move(state));
+}
+
+// What depends on the number of ranks or on an earlier start: global batch and threads.
+void Finetune::resolve(JobContext& context, const Fields& fields,
+                       const std::optional<Json>& stored) {
+  const auto kept = [&](const char* name) -> std::optional<int64_t> {
+    if (!stored || !stored->contains(name)) return std::nullopt;
+    return std::stoll((*stored)[name].get<std::string>());
+  };
+  if (!training_.global_batch_size) {
+    training_.global_batch_size =
+        kept("global_batch_size")
+            .value_or(training_.per_device_train_batch_size *
+                      training_.gradient_accumulation_steps * context.communicator.world().ranks);
+  }
+  const std::optional<int64_t> threads_before = kept("threads");
+  if (!machine_.threads) machine_.threads = threads_before.value_or(context.default_threads);
+  if (threads_before && *threads_before != *machine_.threads) {
+    context.log.warn("bits will differ: the run was started with {} threads a rank, now it has {}",
+                     *threads_before, *machine_.threads);
+  }
+  at::set_num_threads(static_cast<int>(*machine_.threads));
+  const int64_t units = *training_.global_batch_size / training_.per_device_train_batch_size;
+  const int64_t idle = context.communicator.world().ranks - units;
+  if (idle > 0)
+    context.log.warn("an update has {} units: {} of {} ranks will be idle", units, idle,
+                     context.communicator.world().ranks);
+}
+
+std::map<std::string, std::string> Finetune::settings(const Fields& fields,
+                                                      const AdaptedModel& model,
+                                                      const TokenStore& train) const {
+  std::map<std::string, std::string> settings;
+  for (const Field& field : fields.all()) {
+    if (field.must_match_on_resume()) settings[field.name()] = field.text();
+  }
+  settings["global_batch_size"] = std::to_string(*training_.global_batch_size);
+  settings["threads"] = std::to_string(*machine_.threads);
+  settings["base model"] = model.base().identity;
+  settings["training rows"] = train.identity;
+  return settings;
+}
+
+Outcome Finetune::run(JobContext& context, const Fields& fields) {
+  Communicator& communicator = context.communicator;
+  communicator.limit_waits(machine_.hang_timeout);
+  training_.check(!data_.validation_file.empty());
+  if (data_.train_file.empty()) throw usage_error("--train_file must be given");
+  if (training_.time_limit) {
+    context.deadline =
+        context.started + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                              std::chrono::duration<double>(*training_.time_limit * 60));
+  }
+  std::optional<CheckpointStore> store;
+  together(communicator, "opening the output folder", [&] {
+    if (communicator.world().rank != 0) return;
+    store.emplace(training_.output_dir);
+    if (training_.overwrite_output_dir) {
+      for (const int64_t update : store->updates())
+        std::filesystem::remove_all(store->folder(update));
+    }
+  });
+  CheckpointStore* const mine = store ? &*store : nullptr;
+  const std::optional<State> state = checkpoint(context, mine);
+  std::optional<Json> stored;
+  if (state) stored = parse_json(state->attributes.at("settings"), "checkpoint", ErrorKind::kModel);
+  resolve(context, fields, stored);
+
+  Setup setup = set_up(context, model_, data_);
+  const TokenStore train = prepare_file(context, setup, data_.train_file);
+  std::optional<TokenStore> validation;
+  if (!data_.validation_file.empty() && training_.eval_strategy != "no")
+    validation = prepare_file(context, setup, data_.validation_file);
+  AdaptedModel model = build_model(context, setup, model_, data_, method_.take(setup),
+                                   static_cast<uint64_t>(training_.seed));
+  const std::map<std::string, std::string> settings = this->settings(fields, model, train);
+  if (stored) compare_settings(*stored, settings);
+
+  Trainer trainer(context, training_,
+                  {model, *setup.task, train, validation ? &*validation : nullptr, mine,
+                   model_.model_name_or_path, settings});
+  if (state) trainer.restore(*state);
+  if (state && trainer.updates_done() >= trainer.updates_in_all()) {
+    context.log.info("{}: the run is finished ({} updates)", training_.output_dir,
+                     trainer.updates_done());
+    return Outcome::kDone;
+  }
+  introduce(context, model, train.tokens() / train.rows() * training_.per_device_train_batch_size,
+            *machine_.threads);
+  if (state)
+    context.log.info("going on after update {} of {}", trainer.updates_done(),
+                     trainer.updates_in_all());
+  together(communicator, "writing run.ini", [&] {
+    if (mine)
+      write_file_durably(std::filesystem::path(training_.output_dir) / "run.ini",
+                         run_ini("finetune", fields));
+  });
+  const Outcome outcome = trainer.run();
+  if (outcome == Outcome::kDone) context.log.info("saved in {}", training_.output_dir);
+  return outcome;
+}
+
+}  // namespace
+
+std::unique_ptr<Job> make_finetune() { return std::make_unique<Finetune>(); }
+
+}  // namespace rankwise

@@ -1,0 +1,62 @@
+// What a verb gets: its communicator, a stop request, a deadline, where to log and where results
+// go. A job reads no environment and starts no ranks.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "distributed/comm/communicator.h"
+#include "distributed/core/field.h"
+#include "distributed/core/log.h"
+
+namespace rankwise {
+
+// A bar on a terminal, plain lines elsewhere; the launcher has both.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  virtual void show(int64_t done, int64_t total,
+                    const std::string& detail) = 0;  // cheap to call often
+  virtual void finish() = 0;
+};
+
+struct JobContext {
+  Communicator& communicator;
+  const std::atomic<bool>& stop;  // set by a signal
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  Log& log;
+  Progress& progress;
+  std::ostream& out;  // results; other ranks' goes nowhere
+  std::string version;
+  std::filesystem::path hub_cache;  // $HF_HOME/hub
+  std::chrono::steady_clock::time_point started;
+  int64_t default_threads = 1;  // a rank: allowed cores / ranks on the node, the same on all ranks
+};
+
+enum class Outcome { kDone, kStopped };
+
+// A verb: its options and what it does. One file a verb (jobs/finetune.cpp …).
+class Job {
+ public:
+  virtual ~Job() = default;
+  virtual void declare(Fields& fields) = 0;
+  virtual Outcome run(JobContext& context, const Fields& fields) = 0;  // collective
+  // Whether run() looks at context.stop and saves. Other verbs end by the signal itself (128+n).
+  virtual bool saves_on_stop() const { return false; }
+};
+
+struct Verb {
+  const char* name;
+  const char* summary;
+  std::unique_ptr<Job> (*make)();
+};
+const std::vector<Verb>& verbs();  // jobs/verbs.cpp
+
+}  // namespace rankwise

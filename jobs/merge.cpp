@@ -1,0 +1,130 @@
+// merge: folds an adapter into the base and writes a model folder in Hugging Face's form; says how
+// far any logit moved.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <fstream>
+
+#include "data/loader.h"
+#include "distributed/checkpoint/store.h"
+#include "distributed/comm/agree.h"
+#include "jobs/setup.h"
+
+namespace rankwise {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Merge : public Job {
+ public:
+  void declare(Fields& fields) override {
+    model_.declare_base(fields);
+    model_.declare_adapter(fields);
+    fields.add("num_labels", data_.num_labels, "classes of the head")
+        .at_least(1)
+        .default_text("the adapter's");
+    fields.group("merge");
+    fields.add("output_dir", output_dir_, "folder of the merged model");
+    machine_.declare(fields);
+  }
+  Outcome run(JobContext& context, const Fields& fields) override;
+
+ private:
+  ModelOptions model_;
+  DataOptions data_;
+  MachineOptions machine_;
+  std::string output_dir_;
+};
+
+// Fixed rows of ids that reach the whole vocabulary, to compare logits on.
+Unit probe(int64_t vocabulary) {
+  constexpr int64_t kRows = 8, kLength = 16;
+  Unit unit;
+  unit.tokens = at::arange(kRows * kLength).mul(7919).remainder(vocabulary).to(at::kLong);
+  for (int64_t row = 0; row <= kRows; ++row) unit.bounds.push_back(row * kLength);
+  for (int64_t row = 0; row < kRows; ++row) unit.rows.push_back(row);
+  return unit;
+}
+
+Dtype file_type(at::ScalarType type) {
+  return type == at::kBFloat16 ? Dtype::kBFloat16
+         : type == at::kHalf   ? Dtype::kFloat16
+                               : Dtype::kFloat32;
+}
+
+std::vector<TensorBytes> tensors_of(const AdaptedModel& model, at::ScalarType type) {
+  std::vector<TensorBytes> tensors;
+  for (const NamedTensor& parameter : model.base().base->sites.tensors) {
+    const at::Tensor value = parameter.tensor->detach().to(type).contiguous();
+    tensors.push_back(
+        {parameter.path, file_type(type), value.sizes().vec(),
+         std::string(static_cast<const char*>(value.const_data_ptr()), value.nbytes())});
+  }
+  return tensors;
+}
+
+Json merged_config(const Setup& setup, const std::string& torch_dtype) {
+  Json config = setup.config.json();
+  const std::vector<std::string>& labels = setup.task->label_names();
+  config["architectures"] = {"BertForSequenceClassification"};
+  config.erase("torch_dtype");
+  config["dtype"] = torch_dtype;
+  if (labels.empty()) return config;
+  config["id2label"] = Json::object();
+  config["label2id"] = Json::object();
+  for (size_t index = 0; index < labels.size(); ++index) {
+    config["id2label"][std::to_string(index)] = labels[index];
+    config["label2id"][labels[index]] = index;
+  }
+  return config;
+}
+
+void write_folder(const Setup& setup, const AdaptedModel& model, const fs::path& folder,
+                  const std::string& torch_dtype) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) throw machine_error("{}: cannot be made: {}", folder.string(), failed.message());
+  write_file_durably(folder / "model.safetensors",
+                     to_safetensors(tensors_of(model, setup.precision.base)));
+  write_file_durably(folder / "config.json", pretty(merged_config(setup, torch_dtype)));
+  for (const char* name :
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"}) {
+    if (fs::exists(setup.model_folder / name))
+      write_file_durably(folder / name,
+                         read_text_file(setup.model_folder / name, ErrorKind::kModel));
+  }
+}
+
+Outcome Merge::run(JobContext& context, const Fields&) {
+  context.communicator.limit_waits(machine_.hang_timeout);
+  if (output_dir_.empty()) throw usage_error("--output_dir must be given");
+  if (model_.adapter_name_or_path.empty())
+    throw usage_error("--adapter_name_or_path must be given");
+  if (model_.bf16)
+    throw usage_error(
+        "--bf16 does not apply to merge: --torch_dtype says how the merged model is written");
+  at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
+  Setup setup = set_up(context, model_, data_);
+  AdaptedModel model = build_model(context, setup, model_, data_, method_of(*setup.adapter), 42);
+  const Unit unit = probe(setup.vocabulary);
+  const at::Tensor adapted = model.evaluate(unit).logits;
+  together(context.communicator, "merging", [&] { model.merge(setup.precision.base); });
+  const double change = (model.evaluate(unit).logits - adapted).abs().max().item<double>();
+  const double largest = adapted.abs().max().item<double>();
+  together(context.communicator, "writing the merged model", [&] {
+    if (context.communicator.world().rank == 0)
+      write_folder(setup, model, output_dir_, model_.torch_dtype);
+  });
+  context.out << Json{{"largest_logit", largest},
+                      {"largest_logit_change", change},
+                      {"output_dir", output_dir_}}
+                     .dump()
+              << std::endl;
+  return Outcome::kDone;
+}
+
+}  // namespace
+
+std::unique_ptr<Job> make_merge() { return std::make_unique<Merge>(); }
+
+}  // namespace rankwise

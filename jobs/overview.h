@@ -1,0 +1,23 @@
+// What a job says before it runs: ranks, targets, parameters, memory, communication.
+#pragma once
+
+#include "jobs/job.h"
+#include "peft/model/adapted_model.h"
+
+namespace rankwise {
+
+struct Footprint {
+  int64_t base_bytes_per_node = 0;
+  int64_t adapter_bytes_per_rank = 0;     // values, gradients, AdamW's two moments, the integer sum
+  int64_t activation_bytes_per_rank = 0;  // of one unit of `unit_tokens`, an estimate
+  int64_t reduction_bytes_per_update = 0;
+};
+Footprint footprint(const AdaptedModel& model, int64_t unit_tokens);
+
+std::string readable_bytes(int64_t bytes);  // "90.9 MB"
+
+// The table of ranks, hosts, devices and threads; targets and parameters; plan; how to stop.
+void introduce(JobContext& context, const AdaptedModel& model, int64_t unit_tokens,
+               int64_t threads);
+
+}  // namespace rankwise

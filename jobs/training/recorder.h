@@ -1,0 +1,51 @@
+// What a run says of itself while it goes: metrics.jsonl, TensorBoard, log_history, best value,
+// early stopping. Every rank keeps the state (it is the same on all); only rank 0 writes files.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "jobs/options.h"
+#include "jobs/training/report.h"
+
+namespace rankwise {
+
+class Recorder {
+ public:
+  explicit Recorder(const TrainingOptions& options) : options_(options) {}
+
+  void open(bool writes, std::optional<int64_t> resumed_at);  // errors: kMachine
+  // After every update; a line every logging_steps.
+  void update(int64_t step, double epoch, double loss, double grad_norm, double rate,
+              int64_t tokens);
+  // Returns whether the watched metric became better. Errors: kUsage: it is not among the values.
+  bool evaluation(int64_t step, double epoch, const std::map<std::string, double>& values);
+  void finished(int64_t rows_seen, double seconds);
+  bool out_of_patience() const {
+    return options_.early_stopping_patience &&
+           bad_evaluations_ >= *options_.early_stopping_patience;
+  }
+
+  TrainerState& state() { return state_; }
+  const TrainerState& state() const { return state_; }
+  Json json() const;  // what a checkpoint keeps
+  void restore(const Json& json);
+  void write_files(const Json& settings);  // trainer_state.json, report.html
+
+ private:
+  void line(Json values);
+
+  const TrainingOptions& options_;
+  TrainerState state_;
+  std::optional<MetricsFile> metrics_;
+  std::optional<TensorBoardFile> tensorboard_;
+  Json summary_ = Json::object();
+  double loss_since_line_ = 0, loss_in_all_ = 0;
+  int64_t updates_since_line_ = 0, tokens_since_line_ = 0, bad_evaluations_ = 0;
+  std::chrono::steady_clock::time_point last_line_;
+};
+
+}  // namespace rankwise

@@ -1,0 +1,218 @@
+#include "jobs/training/trainer.h"
+
+#include <ATen/ops/empty_like.h>
+
+#include <cmath>
+
+#include "distributed/comm/agree.h"
+
+namespace rankwise {
+namespace {
+
+enum Votes { kStop, kVotes };
+constexpr int64_t kSkipsBeforeStop = 10;
+
+std::vector<int64_t> lengths_of(const TokenStore& store) {
+  std::vector<int64_t> lengths(static_cast<size_t>(store.rows()));
+  for (int64_t row = 0; row < store.rows(); ++row)
+    lengths[static_cast<size_t>(row)] = store.length(row);
+  return lengths;
+}
+
+// Stretches of the flat buffer that share their settings.
+std::vector<ParameterGroup> groups_of(const AdaptedModel& model) {
+  std::vector<ParameterGroup> groups;
+  int64_t begin = 0;
+  for (const Trainable& trainable : model.trainables()) {
+    const int64_t end = begin + trainable.value.numel();
+    if (!groups.empty() && groups.back().decays == trainable.decays) {
+      groups.back().end = end;
+    } else {
+      groups.push_back({begin, end, trainable.decays, 1});
+    }
+    begin = end;
+  }
+  return groups;
+}
+
+int64_t updates_in_all(const TrainingOptions& options, const Plan& plan) {
+  if (options.max_steps > 0) return options.max_steps;
+  return static_cast<int64_t>(
+      std::ceil(options.num_train_epochs * static_cast<double>(plan.updates_per_epoch())));
+}
+
+int64_t warmup(const TrainingOptions& options, int64_t total) {
+  return options.warmup_steps > 0
+             ? options.warmup_steps
+             : static_cast<int64_t>(std::ceil(static_cast<double>(total) * options.warmup_ratio));
+}
+
+int64_t targets_of(const Update& update) {  // of SEQ_CLS: a row is a target
+  int64_t rows = 0;
+  for (const UnitRows& unit : update.units) rows += static_cast<int64_t>(unit.rows.size());
+  return rows;
+}
+
+int64_t tokens_of(const Update& update) {
+  int64_t tokens = 0;
+  for (const UnitRows& unit : update.units) tokens += unit.tokens;
+  return tokens;
+}
+
+}  // namespace
+
+Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run& run)
+    : context_(context),
+      options_(options),
+      run_(run),
+      plan_(lengths_of(run.train), options.per_device_train_batch_size, *options.global_batch_size,
+            options.seed),
+      total_(rankwise::updates_in_all(options, plan_)),
+      sum_(run.model.values().numel(), 1, kVotes, options.adamw.adam_epsilon),
+      gradient_(at::empty_like(run.model.values())),
+      optimizer_(run.model.values().numel(), options.adamw, groups_of(run.model)),
+      schedule_(make_schedule(
+          options.lr_scheduler_type, options.adamw.learning_rate, warmup(options, total_), total_,
+          parse_json(options.lr_scheduler_kwargs, "--lr_scheduler_kwargs", ErrorKind::kUsage))),
+      recorder_(options),
+      started_(std::chrono::steady_clock::now()) {
+  if (schedule_->needs_evaluation() && options.eval_strategy == "no") {
+    throw usage_error("--lr_scheduler_type {} needs --eval_strategy steps or epoch",
+                      options.lr_scheduler_type);
+  }
+  TrainerState& state = recorder_.state();
+  state.max_steps = total_;
+  state.num_train_epochs = static_cast<int64_t>(
+      std::ceil(static_cast<double>(total_) / static_cast<double>(plan_.updates_per_epoch())));
+  state.train_batch_size = options.per_device_train_batch_size;
+  state.logging_steps = options.logging_steps;
+  state.eval_steps = options.eval_steps.value_or(options.logging_steps);
+  state.save_steps = options.save_steps;
+}
+
+Outcome Trainer::run() {
+  together(context_.communicator, "opening the run's files", [&] {
+    recorder_.open(run_.store != nullptr, done_ > 0 ? std::optional(done_) : std::nullopt);
+  });
+  while (done_ < total_ && !stop_early_) {
+    const Update update = plan_.update(done_);
+    context_.communicator.enter_phase(fmt::format("update {}", done_ + 1));
+    Totals totals = compute(update);
+    if (totals.stop) return stopped();
+    const double rate = options_.adamw.learning_rate * schedule_->factor(done_);
+    step(totals);
+    ++done_;
+    recorder_.update(done_, epoch_after(update), totals.loss, totals.grad_norm, rate,
+                     tokens_of(update));
+    context_.progress.show(done_, total_, fmt::format("loss {:.4f}", totals.loss));
+    if (evaluation_due()) evaluate_now();
+    if (save_due()) save();
+  }
+  if (context_.stop.load() && !run_.store && context_.communicator.world().ranks == 1)
+    return stopped();
+  finish();
+  return Outcome::kDone;
+}
+
+Trainer::Totals Trainer::compute(const Update& update) {
+  const World& world = context_.communicator.world();
+  const std::vector<int64_t> mine = Plan::dealt_to(update.units, world.rank, world.ranks);
+  sum_.start(static_cast<int64_t>(update.units.size()));
+  add_units(update, mine);
+  sum_.reduce(context_.communicator);
+  while (sum_.out_of_range() > 0 &&
+         sum_.votes(kStop) == 0) {  // by agreement: the sums are the same on all ranks
+    sum_.coarser();
+    add_units(update, mine);
+    sum_.reduce(context_.communicator);
+  }
+  Totals totals;
+  totals.stop = sum_.votes(kStop) > 0;
+  totals.skipped = sum_.not_finite() > 0;
+  totals.loss = totals.skipped ? NAN : sum_.tail(0) / static_cast<double>(targets_of(update));
+  return totals;
+}
+
+void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) {
+  const Randomness randomness{static_cast<uint64_t>(options_.seed), update.number, true};
+  const auto targets = static_cast<double>(targets_of(update));
+  bool voted = false;
+  Loader(run_.train, run_.task.type()).run(update.units, mine, [&](const Unit& unit, int64_t) {
+    if (stop_requested()) {
+      sum_.vote(kStop);
+      voted = true;
+      return false;
+    }
+    const double loss = run_.model.backward(unit, randomness, targets);
+    sum_.add(run_.model.gradient(), {loss});
+    return true;
+  });
+  if (!voted && stop_requested()) sum_.vote(kStop);
+}
+
+void Trainer::step(Totals& totals) {
+  if (totals.skipped) {
+    if (++skipped_in_a_row_ >= kSkipsBeforeStop) {
+      throw input_error("the loss was not finite in {} updates in a row, the last being update {}",
+                        skipped_in_a_row_, done_ + 1);
+    }
+    context_.log.warn(
+        "update {}: the loss or a gradient is not finite in {} units; the update is skipped",
+        done_ + 1, sum_.not_finite());
+    return;
+  }
+  skipped_in_a_row_ = 0;
+  sum_.gradient(gradient_);
+  totals.grad_norm = rankwise::norm(gradient_);
+  const double clip = options_.max_grad_norm > 0
+                          ? std::min(1.0, options_.max_grad_norm / (totals.grad_norm + 1e-6))
+                          : 1.0;
+  optimizer_.step(run_.model.values(), gradient_,
+                  options_.adamw.learning_rate * schedule_->factor(done_), clip);
+}
+
+bool Trainer::stop_requested() const {
+  return context_.stop.load() ||
+         (context_.deadline && std::chrono::steady_clock::now() >= *context_.deadline);
+}
+
+double Trainer::epoch_after(const Update& update) const {
+  const int64_t in_epoch = update.number % plan_.updates_per_epoch();
+  const auto rows = static_cast<double>(run_.train.rows());
+  const double done =
+      static_cast<double>(in_epoch * *options_.global_batch_size + targets_of(update));
+  return static_cast<double>(update.epoch) + done / rows;
+}
+
+bool Trainer::evaluation_due() const {
+  if (options_.eval_strategy == "steps")
+    return done_ % options_.eval_steps.value_or(options_.logging_steps) == 0;
+  return options_.eval_strategy == "epoch" && (ends_epoch() || done_ == total_);
+}
+
+bool Trainer::save_due() const {
+  if (options_.save_strategy == "steps")
+    return done_ % options_.save_steps == 0 || done_ == total_ || stop_early_;
+  if (options_.save_strategy == "epoch") return ends_epoch() || done_ == total_ || stop_early_;
+  return options_.save_strategy == "best" && improved_;
+}
+
+void Trainer::evaluate_now() {
+  const Evaluation evaluation = evaluate(context_, run_.model, *run_.validation, run_.task,
+                                         options_.per_device_eval_batch_size);
+  if (evaluation.stopped) return;  // the next update's vote ends the run
+  improved_ = recorder_.evaluation(done_, recorder_.state().epoch, evaluation.values);
+  if (improved_) {
+    recorder_.state().best_model_checkpoint =
+        (std::filesystem::path(options_.output_dir) / fmt::format("checkpoint-{}", done_)).string();
+  }
+  if (schedule_->needs_evaluation())
+    schedule_->evaluated(evaluation.values.at(options_.best_metric()));
+  stop_early_ = recorder_.out_of_patience();
+  std::string text;
+  for (const auto& [name, value] : evaluation.values)
+    text += fmt::format("{}{} {:.4g}", text.empty() ? "" : ", ", name, value);
+  context_.log.info("update {}: {}", done_, text);
+}
+
+}  // namespace rankwise

@@ -1,0 +1,137 @@
+// The trainer's checkpoints: what is in one, saving, going on from one, and the end of a run.
+#include <ATen/ops/empty.h>
+
+#include "distributed/comm/agree.h"
+#include "jobs/training/trainer.h"
+
+namespace rankwise {
+namespace {
+
+// The stretch of a flat buffer that belongs to each trainable, by name.
+template <class Each>
+void by_name(const AdaptedModel& model, const at::Tensor& flat, const Each& each) {
+  int64_t begin = 0;
+  for (const Trainable& trainable : model.trainables()) {
+    const int64_t numbers = trainable.value.numel();
+    each(trainable.name, flat.narrow(0, begin, numbers).view(trainable.value.sizes()));
+    begin += numbers;
+  }
+}
+
+const std::string kValues = "adapter/", kMean = "optimizer/exp_avg/",
+                  kSquare = "optimizer/exp_avg_sq/";
+
+void copy_in(const AdaptedModel& model, at::Tensor flat, const State& state,
+             const std::string& folder) {
+  by_name(model, flat, [&](const std::string& name, at::Tensor to) {
+    const auto found = state.tensors.find(folder + name);
+    if (found == state.tensors.end() || found->second.sizes() != to.sizes()) {
+      throw model_error("checkpoint: tensor '{}' is missing or of another shape", folder + name);
+    }
+    to.copy_(found->second);
+  });
+}
+
+}  // namespace
+
+State Trainer::state() const {
+  State state;
+  auto& optimizer = const_cast<AdamW&>(optimizer_);
+  const auto add = [&](const std::string& folder, const at::Tensor& flat) {
+    by_name(run_.model, flat, [&](const std::string& name, const at::Tensor& value) {
+      state.tensors[folder + name] = value.clone();
+    });
+  };
+  add(kValues, run_.model.values());
+  add(kMean, optimizer.exp_avg());
+  add(kSquare, optimizer.exp_avg_sq());
+  const Json progress = {{"updates_done", done_},
+                         {"updates_in_all", total_},
+                         {"optimizer_steps", optimizer_.steps()},
+                         {"skipped_in_a_row", skipped_in_a_row_},
+                         {"schedule", schedule_->state()},
+                         {"recorder", recorder_.json()}};
+  state.attributes = {{"format", "rankwise checkpoint 1"},
+                      {"progress", progress.dump()},
+                      {"settings", Json(run_.settings).dump()}};
+  return state;
+}
+
+void Trainer::restore(const State& state) {
+  copy_in(run_.model, run_.model.values(), state, kValues);
+  copy_in(run_.model, optimizer_.exp_avg(), state, kMean);
+  copy_in(run_.model, optimizer_.exp_avg_sq(), state, kSquare);
+  const Json progress =
+      parse_json(state.attributes.at("progress"), "checkpoint", ErrorKind::kModel);
+  done_ = saved_ = progress.at("updates_done");
+  optimizer_.set_steps(progress.at("optimizer_steps"));
+  skipped_in_a_row_ = progress.at("skipped_in_a_row");
+  schedule_->restore(progress.at("schedule"));
+  recorder_.restore(progress.at("recorder"));
+}
+
+Files Trainer::adapter_files() const {
+  const std::vector<std::string>& labels = run_.task.label_names();
+  return run_.model.files(run_.model_name, labels.empty() ? std::nullopt : std::optional(labels));
+}
+
+void Trainer::save() {
+  if (saved_ == done_) return;
+  saved_ = done_;
+  if (!run_.store) return;
+  if (const std::optional<Error> error = run_.store->last_error())
+    context_.log.warn("the last checkpoint was not saved: {}", error->what());
+  Files files = adapter_files();
+  files["state.h5"] = to_hdf5(state());
+  files["trainer_state.json"] = pretty(recorder_.state().json());
+  run_.store->save(done_, std::move(files), options_.save_total_limit.value_or(0),
+                   recorder_.state().best_global_step);
+}
+
+Outcome Trainer::stopped() {
+  save();
+  together(context_.communicator, "saving before the stop", [&] {
+    if (!run_.store) return;
+    run_.store->wait();
+    if (const std::optional<Error> error = run_.store->last_error()) throw *error;
+  });
+  context_.progress.finish();
+  context_.log.info("stopped after update {} of {} and saved; start again to go on", done_, total_);
+  return Outcome::kStopped;
+}
+
+void Trainer::finish() {
+  context_.progress.finish();
+  together(context_.communicator, "saving the last checkpoint", [&] {
+    if (!run_.store) return;
+    run_.store->wait();
+    if (const std::optional<Error> error = run_.store->last_error()) throw *error;
+  });
+  if (options_.load_best_model_at_end) load_best();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  together(context_.communicator, "writing the results", [&] {
+    const double epochs = recorder_.state().epoch;
+    recorder_.finished(static_cast<int64_t>(epochs * static_cast<double>(run_.train.rows())),
+                       seconds);
+    if (!run_.store) return;
+    for (const auto& [name, bytes] : adapter_files())
+      write_file_durably(std::filesystem::path(options_.output_dir) / name, bytes);
+    recorder_.write_files(Json(run_.settings));
+  });
+}
+
+// Every rank takes the values that rank 0 reads.
+void Trainer::load_best() {
+  const std::optional<int64_t> best = recorder_.state().best_global_step;
+  if (!best || *best == done_) return;
+  together(context_.communicator, "loading the best checkpoint", [&] {
+    if (run_.store)
+      copy_in(run_.model, run_.model.values(), read_hdf5(run_.store->folder(*best) / "state.h5"),
+              kValues);
+  });
+  context_.communicator.broadcast(run_.model.values(), 0);
+  context_.log.info("the best checkpoint is that of update {}", *best);
+}
+
+}  // namespace rankwise

@@ -1,0 +1,22 @@
+// The list of verbs. To add one: write its file, declare its maker here, add a line.
+#include "jobs/job.h"
+
+namespace rankwise {
+
+std::unique_ptr<Job> make_finetune();
+std::unique_ptr<Job> make_evaluate();
+std::unique_ptr<Job> make_merge();
+std::unique_ptr<Job> make_inspect();
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> list = {
+      {"finetune", "train an adapter, evaluate during training, checkpoint, save", make_finetune},
+      {"evaluate", "loss and metrics of a base with or without an adapter", make_evaluate},
+      {"merge", "fold adapters into the base and write a Hugging Face model folder", make_merge},
+      {"inspect", "which modules an adapter will touch, parameter counts, memory and communication",
+       make_inspect},
+  };
+  return list;
+}
+
+}  // namespace rankwise
