@@ -29,10 +29,11 @@ struct LoraCall {
 struct LoraLinear : Function<LoraLinear> {
   // x [T, in], a [R, in], b [out, R]
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a,
-                            const at::Tensor& b, const at::Tensor& weight, const at::Tensor& bias,
-                            LoraCall call) {
+                            const at::Tensor& b, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias, LoraCall call) {
     const at::Tensor small = at::linear(call.dropout(x), a);  // [T, R]
-    at::Tensor y = product(x, weight, bias);
+    at::Tensor y = product(x, weight, bias.value_or(at::Tensor()));
+    context->saved_data["bias"] = bias.has_value();
     y.addmm_(small, b.t(), 1, call.scale);
     context->save_for_backward({x, a, b, weight, small});
     keep(context, std::move(call));
@@ -52,7 +53,8 @@ struct LoraLinear : Function<LoraLinear> {
       grad_x = product_backward(grad, weight);
       call.dropout.add_to(grad_x, at::mm(grad_small, a));
     }
-    if (context->needs_input_grad(4)) grad_bias = grad.sum(0);
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(4))
+      grad_bias = grad.sum(0);
     return {grad_x, grad_a, grad_b, at::Tensor(), grad_bias, at::Tensor()};
   }
 };
@@ -63,7 +65,7 @@ struct LoraAdapter : LinearAdapter {
   uint32_t site = 0;
 
   at::Tensor forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const override {
-    return LoraLinear::apply(x.contiguous(), a, b, linear.weight, linear.bias,
+    return LoraLinear::apply(x.contiguous(), a, b, linear.weight, optional(linear.bias),
                              LoraCall{DropoutCall(pass, {site, dropout}), scale});
   }
 };

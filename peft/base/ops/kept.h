@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "peft/base/ops/ops.h"
@@ -15,6 +16,11 @@ struct Kept : torch::CustomClassHolder {
   explicit Kept(T kept) : value(std::move(kept)) {}
   T value;
 };
+
+// An undefined tensor cannot be an argument of an autograd function; a missing one can.
+inline std::optional<at::Tensor> optional(const at::Tensor& tensor) {
+  return tensor.defined() ? std::optional(tensor) : std::nullopt;
+}
 
 template <class T>
 void keep(torch::autograd::AutogradContext* context, T value) {

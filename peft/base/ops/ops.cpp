@@ -23,15 +23,18 @@ void over_rows(int64_t rows, const Body& body) {
 
 struct FrozenLinear : Function<FrozenLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias) {
+                            const std::optional<at::Tensor>& bias) {
     context->save_for_backward({weight});
-    return product(x, weight, bias);
+    context->saved_data["bias"] = bias.has_value();
+    return product(x, weight, bias.value_or(at::Tensor()));
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const at::Tensor weight = context->get_saved_variables()[0];
     at::Tensor grad_x, grad_bias;
     if (context->needs_input_grad(0)) grad_x = product_backward(grads[0], weight);
-    if (context->needs_input_grad(2)) grad_bias = grads[0].sum(0);
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
+      grad_bias = grads[0].sum(0);
+    }
     return {grad_x, at::Tensor(), grad_bias};
   }
 };
@@ -48,21 +51,22 @@ struct Dropout : Function<Dropout> {
 };
 
 struct AddLayerNorm : Function<AddLayerNorm> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor& residual, const at::Tensor& weight,
-                            const at::Tensor& bias, double eps, DropoutCall call) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const std::optional<at::Tensor>& residual,
+                            double eps, DropoutCall call) {
     const int64_t rows = x.size(0), size = x.size(1);
     at::Tensor normalized = at::empty_like(x), inverse = at::empty({rows}, x.options()),
                out = at::empty_like(x);
     const kernels::LayerNormRows norm{weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
                                       static_cast<float>(eps)};
-    const float* add = residual.defined() ? residual.const_data_ptr<float>() : nullptr;
+    const float* add = residual ? residual->const_data_ptr<float>() : nullptr;
     over_rows(rows, [&](int64_t first, int64_t last) {
       kernels::add_layer_norm_rows(call.rows, norm, x.const_data_ptr<float>(), add,
                                    normalized.data_ptr<float>(), inverse.data_ptr<float>(),
                                    out.data_ptr<float>(), size, first, last);
     });
     context->save_for_backward({normalized, inverse, weight, bias});
+    context->saved_data["residual"] = residual.has_value();
     keep(context, std::move(call));
     return out;
   }
@@ -82,10 +86,11 @@ struct AddLayerNorm : Function<AddLayerNorm> {
           grad.const_data_ptr<float>(), grad_sum.data_ptr<float>(),
           dropped ? grad_x.data_ptr<float>() : nullptr, grad.size(1), first, last);
     });
-    at::Tensor grad_weight, grad_bias;
-    if (context->needs_input_grad(2)) grad_weight = (grad * normalized).sum(0);
-    if (context->needs_input_grad(3)) grad_bias = grad.sum(0);
-    return {grad_x, grad_sum, grad_weight, grad_bias, at::Tensor(), at::Tensor()};
+    at::Tensor grad_weight, grad_bias, grad_residual;
+    if (context->saved_data["residual"].toBool()) grad_residual = grad_sum;
+    if (context->needs_input_grad(1)) grad_weight = (grad * normalized).sum(0);
+    if (context->needs_input_grad(2)) grad_bias = grad.sum(0);
+    return {grad_x, grad_weight, grad_bias, grad_residual, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -132,9 +137,8 @@ struct Attention : Function<Attention> {
 }  // namespace
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (weight.requires_grad())
-    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
-  return FrozenLinear::apply(x, weight, bias);
+  if (weight.requires_grad()) return at::linear(x, weight, optional(bias));
+  return FrozenLinear::apply(x, weight, optional(bias));
 }
 
 at::Tensor DropoutCall::operator()(const at::Tensor& x) const {
@@ -166,7 +170,8 @@ at::Tensor dropout(const at::Tensor& x, const Pass& pass, const DropoutSite& sit
 at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const at::Tensor& weight,
                           const at::Tensor& bias, double eps, const Pass& pass,
                           const DropoutSite& site) {
-  return AddLayerNorm::apply(x.contiguous(), residual, weight, bias, eps, DropoutCall(pass, site));
+  return AddLayerNorm::apply(x.contiguous(), weight, bias, optional(residual), eps,
+                             DropoutCall(pass, site));
 }
 
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
