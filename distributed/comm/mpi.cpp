@@ -3,6 +3,7 @@
 // standard 3.1, chapters 5 and 8.
 #include <mpi.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <optional>
