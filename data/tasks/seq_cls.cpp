@@ -1,0 +1,178 @@
+// Sequence classification: text [text_pair] label, or input_ids [token_type_ids] labels. Metrics
+// are in classification_metrics.cpp.
+#include "data/tasks/seq_cls.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "data/tasks/classification_metrics.h"
+#include "data/tasks/columns.h"
+#include "data/tasks/labels.h"
+
+namespace rankwise {
+namespace {
+
+// What a label is called; nullopt for a value that cannot name a class.
+std::optional<std::string> label_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_integer() || value.is_boolean()) return value.dump();
+  return std::nullopt;
+}
+
+// "0.5": a class is hardly called that.
+bool is_fraction(const Json& value) {
+  if (value.is_number_float()) return true;
+  if (!value.is_string()) return false;
+  const auto& text = value.get_ref<const std::string&>();
+  return text.find('.') != std::string::npos && text.find_first_of("0123456789") < text.size() &&
+         text.find_first_not_of("+-.0123456789eE") == std::string::npos;
+}
+
+// Type ids that are all 0 are not kept.
+void drop_zeros(std::vector<int32_t>& type_ids) {
+  if (std::all_of(type_ids.begin(), type_ids.end(), [](int32_t id) { return id == 0; })) {
+    type_ids.clear();
+  }
+}
+
+class SeqCls : public Task {
+ public:
+  explicit SeqCls(DataOptions options) : options_(std::move(options)) {}
+
+  TaskType type() const override { return TaskType::kSeqCls; }
+
+  // A row whose label is missing or no label adds nothing here: encode says what is wrong with it.
+  std::vector<std::string> labels_in(const Row& row) const override {
+    const std::filesystem::path unnamed;
+    const Columns columns(row, unnamed);
+    const Json* value = columns.find(label_column(columns));
+    const auto text = value && !is_fraction(*value) ? label_text(*value) : std::nullopt;
+    return text ? std::vector{*text} : std::vector<std::string>{};
+  }
+
+  void fix_labels(std::vector<std::string> names) override {
+    labels_.fix(std::move(names), options_.num_labels);
+  }
+  const std::vector<std::string>& label_names() const override { return labels_.names(); }
+
+  Example encode(const Row& row, const std::filesystem::path& file, const Tokenizer* tokenizer,
+                 int64_t max_length, int64_t vocabulary, bool& truncated) const override {
+    const Columns columns(row, file);
+    Example example = columns.find("input_ids")
+                          ? ready_made(columns, max_length, vocabulary, truncated)
+                          : tokenised(columns, tokenizer, max_length, vocabulary, truncated);
+    drop_zeros(example.token_type_ids);
+    example.labels = {label_of(columns)};
+    return example;
+  }
+
+  std::unique_ptr<Metrics> metrics() const override {
+    return classification_metrics(static_cast<int64_t>(label_names().size()));
+  }
+
+ private:
+  std::string label_column(const Columns& columns) const {
+    return columns.find("input_ids") && columns.find("labels") ? "labels" : options_.label_column;
+  }
+
+  int32_t label_of(const Columns& columns) const {
+    const std::string column = label_column(columns);
+    const Json& value = columns.at(column);
+    if (is_fraction(value)) {
+      throw columns.error("column '{}' holds {}: regression is not supported yet", column,
+                          value.dump());
+    }
+    const auto text = label_text(value);
+    if (!text) {
+      throw columns.error("column '{}' must be a name or a whole number, it is {}", column,
+                          value.type_name());
+    }
+    if (const auto index = labels_.index_of(*text)) return *index;
+    const auto& names = labels_.names();
+    const auto number = whole_number(*text);
+    const bool is_index = number && *number >= 0 && *number < static_cast<int64_t>(names.size());
+    if (is_index && !labels_.are_numbers() && columns.find("input_ids")) {
+      return static_cast<int32_t>(*number);  // a ready-made row may hold the class itself
+    }
+    if (labels_.are_numbers() && options_.num_labels) {
+      throw columns.error("label {} in column '{}' is out of range 0..{}", *text, column,
+                          *options_.num_labels - 1);
+    }
+    const auto shown = static_cast<std::ptrdiff_t>(std::min<size_t>(names.size(), 20));
+    throw columns.error("unknown label '{}' in column '{}'; known: {}", *text, column,
+                        fmt::join(names.begin(), names.begin() + shown, ", "));
+  }
+
+  Example ready_made(const Columns& columns, int64_t max_length, int64_t vocabulary,
+                     bool& truncated) const {
+    Example example;
+    example.input_ids = columns.ids("input_ids", vocabulary);
+    const size_t length = example.input_ids.size();
+    if (length == 0) throw columns.error("column 'input_ids' is empty");
+    if (columns.find("attention_mask")) {
+      const auto mask = columns.ids("attention_mask", 2);
+      if (std::count(mask.begin(), mask.end(), 1) != static_cast<std::ptrdiff_t>(length)) {
+        throw columns.error(
+            "column 'attention_mask' must be 1 for each of the {} input_ids: "
+            "padded rows are not supported",
+            length);
+      }
+    }
+    if (columns.find("token_type_ids")) {
+      example.token_type_ids = columns.ids("token_type_ids", std::numeric_limits<int32_t>::max());
+      if (example.token_type_ids.size() != length) {
+        throw columns.error("column 'token_type_ids' has {} entries, 'input_ids' has {}",
+                            example.token_type_ids.size(), length);
+      }
+    }
+    truncated = length > static_cast<size_t>(max_length);
+    if (truncated) {
+      example.input_ids.resize(static_cast<size_t>(max_length));
+      if (!example.token_type_ids.empty()) {
+        example.token_type_ids.resize(static_cast<size_t>(max_length));
+      }
+    }
+    return example;
+  }
+
+  Example tokenised(const Columns& columns, const Tokenizer* tokenizer, int64_t max_length,
+                    int64_t vocabulary, bool& truncated) const {
+    const std::string& text = columns.text(options_.text_column);
+    const bool has_pair = options_.text_pair_column != DataOptions().text_pair_column ||
+                          columns.find(options_.text_pair_column);
+    std::optional<std::string_view> pair;
+    if (has_pair) pair = columns.text(options_.text_pair_column);
+    if (!tokenizer) {
+      throw Error(ErrorKind::kModel,
+                  columns.error("a row of text, but the model folder has no tokenizer").what());
+    }
+    Encoding encoding = tokenizer->encode(text, pair, max_length);
+    truncated = encoding.truncated;
+    for (const int32_t id : encoding.ids) {
+      if (id < 0 || id >= vocabulary) {
+        throw model_error("the tokenizer gives the id {}, but the model's vocabulary has {}", id,
+                          vocabulary);
+      }
+    }
+    return {std::move(encoding.ids), std::move(encoding.type_ids), {}};
+  }
+
+  DataOptions options_;
+  Labels labels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_seq_cls(const DataOptions& options) {
+  if (options.num_labels && *options.num_labels < 2) {
+    throw usage_error(
+        "--num_labels {}: a classification has two labels at least; regression is not supported "
+        "yet",
+        *options.num_labels);
+  }
+  return std::make_unique<SeqCls>(options);
+}
+
+}  // namespace rankwise

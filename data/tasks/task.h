@@ -1,0 +1,71 @@
+// What a row means for a task: which columns, how they become ids and labels, and how predictions
+// are judged. One file a task type; the list is in tasks.cpp.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/readers/reader.h"
+#include "data/token_store.h"
+#include "data/tokenizers/tokenizer.h"
+#include "distributed/core/field.h"
+#include "peft/base/task.h"
+
+namespace rankwise {
+
+// Options of every task: where the data is and what its columns are called.
+struct DataOptions {
+  std::string train_file, validation_file, test_file;
+  std::string text_column = "text", text_pair_column = "text_pair", label_column = "label";
+  std::optional<int64_t> max_length;  // default: the model's limit
+  std::optional<int64_t> num_labels;
+  void declare(Fields& fields);
+};
+
+// How predictions of a task are summed: numbers that can be added over rows and ranks, and what
+// they mean at the end.
+class Metrics {
+ public:
+  virtual ~Metrics() = default;
+  // logits [N, labels] float and targets [N] of a unit → additive numbers (correct rows, true
+  // positives …), exact integers, so that any order of adding gives the same.
+  virtual std::vector<int64_t> counts(const at::Tensor& logits,
+                                      const at::Tensor& targets) const = 0;
+  virtual int64_t size() const = 0;
+  // summed counts → name → value, without "eval_" ("accuracy", "f1").
+  virtual std::map<std::string, double> values(const std::vector<int64_t>& summed) const = 0;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+  virtual TaskType type() const = 0;
+
+  // First pass over the rows of a file: collects what must be known before encoding (label names).
+  // `labels_found` texts of all ranks are united, sorted (integers by value, names by name), and
+  // handed to fix_labels.
+  virtual std::vector<std::string> labels_in(const Row& row) const = 0;
+  // names: by class index. Errors in later encode calls: kInput, an unknown label with file, row,
+  // column.
+  virtual void fix_labels(std::vector<std::string> names) = 0;
+  virtual const std::vector<std::string>& label_names() const = 0;
+
+  // A row that has "input_ids" is used as it is. Errors: kInput naming file, row, column: a column
+  // missing, ids out of the vocabulary, a label out of range, an empty row. Sets `truncated` where
+  // tokens were cut off.
+  virtual Example encode(const Row& row, const std::filesystem::path& file,
+                         const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary,
+                         bool& truncated) const = 0;
+  virtual std::unique_ptr<Metrics> metrics() const = 0;
+};
+
+std::unique_ptr<Task> make_task(
+    TaskType type,
+    const DataOptions& options);  // Errors: kUsage: not supported (names those that are)
+
+}  // namespace rankwise

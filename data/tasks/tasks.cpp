@@ -1,0 +1,51 @@
+// The list of tasks, and the options that all of them share.
+#include <fmt/ranges.h>
+
+#include "data/tasks/seq_cls.h"
+#include "data/tasks/task.h"
+
+namespace rankwise {
+namespace {
+
+struct Entry {
+  TaskType type;
+  std::unique_ptr<Task> (*make)(const DataOptions&);
+};
+
+constexpr Entry kTasks[] = {
+    {TaskType::kSeqCls, make_seq_cls},
+};
+
+}  // namespace
+
+void DataOptions::declare(Fields& fields) {
+  fields.group("Data");
+  fields.add("train_file", train_file, "rows to train on: " + known_endings());
+  fields.add("validation_file", validation_file, "rows to evaluate on");
+  fields.add("test_file", test_file, "rows to evaluate on after training");
+  fields.add("text_column", text_column, "column with the text");
+  fields.add("text_pair_column", text_pair_column, "column with the second text of a pair, if any");
+  fields.add("label_column", label_column, "column with the label: a name or a whole number");
+  fields
+      .add("max_length", max_length,
+           "tokens of a row, special ones included; longer rows are cut (and counted)")
+      .at_least(1)
+      .default_text("the model's limit")
+      .changes_result();
+  fields.add("num_labels", num_labels, "number of classes; whole-number labels are then 0..n-1")
+      .at_least(1)
+      .default_text("counted in the training file")
+      .changes_result();
+}
+
+std::unique_ptr<Task> make_task(TaskType type, const DataOptions& options) {
+  std::vector<std::string_view> supported;
+  for (const Entry& entry : kTasks) {
+    if (entry.type == type) return entry.make(options);
+    supported.push_back(name_of(entry.type));
+  }
+  throw usage_error("--task_type {} is not supported yet; supported: {}", name_of(type),
+                    fmt::join(supported, ", "));
+}
+
+}  // namespace rankwise
