@@ -1,0 +1,233 @@
+// Flattens rows, gathers them piece by piece, and lays them out in row order in the node's memory.
+#include "data/gather_store.h"
+
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <numeric>
+#include <type_traits>
+
+#include "distributed/comm/agree.h"
+#include "distributed/memory/node_memory.h"
+
+namespace rankwise {
+namespace {
+
+constexpr int64_t kGatheredNumbers = int64_t{1} << 24;  // of all ranks together, at a time
+
+// Rows end to end.
+struct Flat {
+  std::vector<int64_t> lengths, label_counts;  // [rows]
+  std::vector<int32_t> ids, types, labels;     // types: as many as ids, or none
+};
+
+Flat flatten(const std::vector<Example>& examples) {
+  Flat flat;
+  for (const Example& example : examples) {
+    flat.lengths.push_back(std::ssize(example.input_ids));
+    flat.label_counts.push_back(std::ssize(example.labels));
+    if (!example.token_type_ids.empty()) {
+      flat.types.resize(flat.ids.size());  // the rows before have zeros
+      flat.types.insert(flat.types.end(), example.token_type_ids.begin(),
+                        example.token_type_ids.end());
+    }
+    flat.ids.insert(flat.ids.end(), example.input_ids.begin(), example.input_ids.end());
+    flat.labels.insert(flat.labels.end(), example.labels.begin(), example.labels.end());
+  }
+  if (!flat.types.empty()) flat.types.resize(flat.ids.size());
+  return flat;
+}
+
+// What each rank brings, and the sums.
+struct Sizes {
+  std::vector<int64_t> rows, tokens, labels;  // [ranks]
+  int64_t all_rows = 0, all_tokens = 0, all_labels = 0, truncated_rows = 0;
+  bool have_types = false;
+  int64_t type_tokens() const { return have_types ? all_tokens : 0; }
+};
+
+Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncated_rows) {
+  constexpr int64_t kNumbers = 5;
+  at::Tensor mine = at::zeros({kNumbers}, at::kLong);
+  int64_t* number = mine.mutable_data_ptr<int64_t>();
+  number[0] = std::ssize(flat.lengths);
+  number[1] = std::ssize(flat.ids);
+  number[2] = std::ssize(flat.labels);
+  number[3] = std::ssize(flat.types);
+  number[4] = truncated_rows;
+  const at::Tensor all = communicator.all_gather(mine);
+  Sizes sizes;
+  for (int rank = 0; rank < communicator.world().ranks; ++rank) {
+    const int64_t* of_rank = all.const_data_ptr<int64_t>() + rank * kNumbers;
+    sizes.rows.push_back(of_rank[0]);
+    sizes.tokens.push_back(of_rank[1]);
+    sizes.labels.push_back(of_rank[2]);
+    sizes.all_rows += of_rank[0];
+    sizes.all_tokens += of_rank[1];
+    sizes.all_labels += of_rank[2];
+    sizes.have_types |= of_rank[3] > 0;
+    sizes.truncated_rows += of_rank[4];
+  }
+  return sizes;
+}
+
+// Each host may have a file of its own by that name.
+void check_shares(const World& world, const Sizes& sizes) {
+  std::vector<int64_t> due(sizes.rows.size());
+  for (int64_t row = 0; row < sizes.all_rows; row += kBlockRows) {
+    due[static_cast<size_t>(rank_of_row(row, world.ranks))] +=
+        std::min(kBlockRows, sizes.all_rows - row);
+  }
+  for (size_t rank = 0; rank < due.size(); ++rank) {
+    if (sizes.rows[rank] == due[rank]) continue;
+    throw input_error("the ranks read different files: rank {} on host {} brings {} rows, not {}",
+                      rank, world.hosts[rank], sizes.rows[rank], due[rank])
+        .as_agreed();
+  }
+}
+
+// Collective. Every rank's numbers, kept where `keep` says so; elsewhere the lists are empty.
+template <class T>
+std::vector<std::vector<T>> gather(Communicator& communicator, const std::vector<T>& mine,
+                                   const std::vector<int64_t>& sizes, bool keep) {
+  const auto type = sizeof(T) == sizeof(int64_t) ? at::kLong : at::kInt;
+  const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
+  const int64_t piece = std::max<int64_t>(1, kGatheredNumbers / std::ssize(sizes));
+  std::vector<std::vector<T>> all(sizes.size());
+  for (int64_t start = 0; start < longest; start += piece) {
+    const int64_t width = std::min(piece, longest - start);
+    const auto count_of = [&](int64_t size) { return std::clamp<int64_t>(size - start, 0, width); };
+    at::Tensor part = at::zeros({width}, type);
+    std::copy_n(mine.data() + std::min(start, std::ssize(mine)), count_of(std::ssize(mine)),
+                part.mutable_data_ptr<T>());
+    const at::Tensor parts = communicator.all_gather(part);  // [ranks, width]
+    if (!keep) continue;
+    for (size_t rank = 0; rank < sizes.size(); ++rank) {
+      const T* first = parts.const_data_ptr<T>() + static_cast<int64_t>(rank) * width;
+      all[rank].insert(all[rank].end(), first, first + count_of(sizes[rank]));
+    }
+  }
+  return all;
+}
+
+// The arrays of a store inside one block of memory; Byte is std::byte or const std::byte.
+template <class Byte>
+struct Arrays {
+  template <class T>
+  using Span = std::span<std::conditional_t<std::is_const_v<Byte>, const T, T>>;
+
+  Arrays(Byte* at, const Sizes& sizes)
+      : offsets(take<int64_t>(at, sizes.all_rows + 1)),
+        label_offsets(take<int64_t>(at, sizes.all_rows + 1)),
+        ids(take<int32_t>(at, sizes.all_tokens)),
+        types(take<int32_t>(at, sizes.type_tokens())),
+        labels(take<int32_t>(at, sizes.all_labels)) {}
+
+  Span<int64_t> offsets, label_offsets;
+  Span<int32_t> ids, types, labels;
+
+ private:
+  template <class T>
+  static Span<T> take(Byte*& at, int64_t count) {
+    const Span<T> taken(reinterpret_cast<typename Span<T>::pointer>(at),
+                        static_cast<size_t>(count));
+    at += taken.size_bytes();
+    return taken;
+  }
+};
+
+size_t bytes_of(const Sizes& sizes) {
+  return static_cast<size_t>(2 * (sizes.all_rows + 1)) * sizeof(int64_t) +
+         static_cast<size_t>(sizes.all_tokens + sizes.type_tokens() + sizes.all_labels) *
+             sizeof(int32_t);
+}
+
+// Puts what the ranks brought into row order. counts: numbers of each row, by rank.
+class InRowOrder {
+ public:
+  InRowOrder(const std::vector<std::vector<int64_t>>& counts, int64_t rows)
+      : counts_(counts), rows_(rows) {}
+
+  void offsets(std::span<int64_t> out) const {
+    int64_t sum = 0;
+    size_t at = 0;
+    out[at] = 0;
+    each_block([&](size_t rank, std::span<const int64_t> counts) {
+      for (const int64_t count : counts) out[++at] = sum += count;
+    });
+  }
+
+  void numbers(const std::vector<std::vector<int32_t>>& by_rank, std::span<int32_t> out) const {
+    std::vector<size_t> taken(by_rank.size());
+    size_t at = 0;
+    each_block([&](size_t rank, std::span<const int64_t> counts) {
+      const auto sum = static_cast<size_t>(std::reduce(counts.begin(), counts.end()));
+      std::copy_n(by_rank[rank].begin() + static_cast<std::ptrdiff_t>(taken[rank]), sum,
+                  out.begin() + static_cast<std::ptrdiff_t>(at));
+      taken[rank] += sum;
+      at += sum;
+    });
+  }
+
+ private:
+  template <class Visit>
+  void each_block(const Visit& visit) const {
+    std::vector<size_t> taken(counts_.size());
+    for (int64_t row = 0; row < rows_; row += kBlockRows) {
+      const auto rank = static_cast<size_t>(rank_of_row(row, static_cast<int>(counts_.size())));
+      const auto rows = static_cast<size_t>(std::min(kBlockRows, rows_ - row));
+      visit(rank, std::span(counts_[rank]).subspan(taken[rank], rows));
+      taken[rank] += rows;
+    }
+  }
+
+  const std::vector<std::vector<int64_t>>& counts_;
+  int64_t rows_;
+};
+
+}  // namespace
+
+TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
+                        int64_t truncated_rows, std::vector<std::string> label_names) {
+  const World& world = communicator.world();
+  Flat flat = flatten(mine);
+  mine = {};
+  const Sizes sizes = gather_sizes(communicator, flat, truncated_rows);
+  check_shares(world, sizes);
+  if (sizes.have_types) flat.types.resize(flat.ids.size());
+
+  const bool keep = world.leads_node();
+  const auto lengths = gather(communicator, flat.lengths, sizes.rows, keep);
+  const auto label_counts = gather(communicator, flat.label_counts, sizes.rows, keep);
+  const auto ids = gather(communicator, flat.ids, sizes.tokens, keep);
+  const auto labels = gather(communicator, flat.labels, sizes.labels, keep);
+  std::vector<std::vector<int32_t>> types;
+  if (sizes.have_types) types = gather(communicator, flat.types, sizes.tokens, keep);
+
+  const auto memory =
+      std::make_shared<NodeMemory>(communicator, bytes_of(sizes), [&](std::span<std::byte> bytes) {
+        const Arrays<std::byte> out(bytes.data(), sizes);
+        const InRowOrder by_tokens(lengths, sizes.all_rows);
+        const InRowOrder by_labels(label_counts, sizes.all_rows);
+        by_tokens.offsets(out.offsets);
+        by_labels.offsets(out.label_offsets);
+        by_tokens.numbers(ids, out.ids);
+        by_labels.numbers(labels, out.labels);
+        if (sizes.have_types) by_tokens.numbers(types, out.types);
+      });
+
+  const Arrays<const std::byte> arrays(memory->bytes().data(), sizes);
+  TokenStore store;
+  store.offsets = arrays.offsets;
+  store.label_offsets = arrays.label_offsets;
+  store.input_ids = arrays.ids;
+  store.token_type_ids = arrays.types;
+  store.labels = arrays.labels;
+  store.label_names = std::move(label_names);
+  store.truncated_rows = sizes.truncated_rows;
+  store.owner = memory;
+  store.identity = broadcast_text(communicator, world.rank == 0 ? hash_of(store) : "");
+  return store;
+}
+
+}  // namespace rankwise

@@ -1,0 +1,101 @@
+// Reads, tokenises and stores a dataset file: blocks of rows are dealt to ranks round robin, what
+// they make of them is gathered, and the first rank of each node lays it out in row order in the
+// node's memory.
+#include "data/prepare.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+
+#include "data/gather_store.h"
+#include "data/readers/reader.h"
+#include "data/tasks/labels.h"
+#include "distributed/comm/agree.h"
+
+namespace rankwise {
+namespace {
+
+constexpr int64_t kThreadRows = 32;  // fewest rows that are worth a thread
+
+std::vector<Row> read_share(const World& world, const std::filesystem::path& file) {
+  std::vector<Row> rows;
+  read_rows(
+      file, [&](int64_t row) { return rank_of_row(row, world.ranks) == world.rank; },
+      [&](Row&& row) { rows.push_back(std::move(row)); });
+  return rows;
+}
+
+// Collective. The labels of all ranks' rows, in the order of their classes.
+std::vector<std::string> unite_labels(Communicator& communicator, const Task& task,
+                                      const std::vector<Row>& rows) {
+  std::set<std::string> mine;
+  for (const Row& row : rows) {
+    for (std::string& label : task.labels_in(row)) mine.insert(std::move(label));
+  }
+  std::vector<std::string> all;
+  for (const auto& text : gather_texts(communicator, Json(mine).dump())) {
+    for (const Json& label : parse_json(text, "labels", ErrorKind::kInternal)) {
+      all.push_back(label.get<std::string>());
+    }
+  }
+  return sorted_labels(std::move(all));
+}
+
+// Calls body(i) for 0..count-1 on all threads; of what is thrown, the lowest i's is thrown here.
+template <class Body>
+void for_each_row(int64_t count, const Body& body) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  int64_t first_row = count;
+  at::parallel_for(0, count, kThreadRows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      try {
+        body(static_cast<size_t>(row));
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        if (row < first_row) first = std::current_exception();
+        first_row = std::min(first_row, row);
+        return;
+      }
+    }
+  });
+  if (first) std::rethrow_exception(first);
+}
+
+}  // namespace
+
+TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
+                   const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary) {
+  const World& world = communicator.world();
+  std::vector<Row> rows;
+  together(communicator, "read " + file.string(), [&] { rows = read_share(world, file); });
+
+  const bool count_labels = task.label_names().empty();
+  if (count_labels) {
+    std::vector<std::string> labels = unite_labels(communicator, task, rows);
+    together(communicator, "labels of " + file.string(), [&] { task.fix_labels(labels); });
+  }
+
+  std::vector<Example> examples(rows.size());
+  std::vector<char> truncated(rows.size());
+  together(communicator, "tokenise " + file.string(), [&] {
+    for_each_row(std::ssize(rows), [&](size_t i) {
+      bool cut = false;
+      examples[i] = task.encode(rows[i], file, tokenizer, max_length, vocabulary, cut);
+      truncated[i] = cut;
+      rows[i].columns = nullptr;  // the text is not needed any more
+    });
+    if (count_labels && task.label_names().size() == 1) {
+      throw input_error("{}: the only label is '{}'; a classification needs two at least",
+                        file.string(), task.label_names()[0]);
+    }
+  });
+  rows = {};
+
+  return gather_store(communicator, std::move(examples),
+                      std::count(truncated.begin(), truncated.end(), 1), task.label_names());
+}
+
+}  // namespace rankwise

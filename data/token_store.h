@@ -1,0 +1,52 @@
+// A dataset as token ids: flat arrays in the memory of the node (or, later, an HDF5 file with the
+// same arrays).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rankwise {
+
+// One row, encoded. What task files make and the store packs.
+struct Example {
+  std::vector<int32_t> input_ids;
+  std::vector<int32_t> token_type_ids;  // empty: all 0
+  std::vector<int32_t> labels;  // one class, or one id a token with -100 = ignored; empty: no label
+};
+
+class TokenStore {
+ public:
+  int64_t rows() const { return static_cast<int64_t>(offsets.size()) - 1; }
+  int64_t length(int64_t row) const { return offsets[row + 1] - offsets[row]; }
+  int64_t tokens() const { return offsets.back(); }
+  std::span<const int32_t> ids(int64_t row) const { return span(input_ids, offsets, row); }
+  std::span<const int32_t> types(int64_t row) const;      // empty where the store has none
+  std::span<const int32_t> labels_of(int64_t row) const;  // one number, or one a token
+
+  std::span<const int64_t> offsets;         // [rows + 1]
+  std::span<const int32_t> input_ids;       // [tokens]
+  std::span<const int32_t> token_type_ids;  // [tokens] or empty
+  std::span<const int64_t> label_offsets;   // [rows + 1]
+  std::span<const int32_t> labels;
+  std::vector<std::string>
+      label_names;  // SEQ_CLS, TOKEN_CLS: by class index; whole numbers as texts
+  int64_t truncated_rows = 0;
+  std::shared_ptr<const void> owner;  // keeps the arrays alive (NodeMemory)
+  std::string identity;               // hash_of this
+
+ private:
+  static std::span<const int32_t> span(std::span<const int32_t> values,
+                                       std::span<const int64_t> offsets, int64_t row) {
+    return values.subspan(static_cast<size_t>(offsets[row]),
+                          static_cast<size_t>(offsets[row + 1] - offsets[row]));
+  }
+};
+
+// A hash of everything in the store but its owner, 16 hexadecimal digits.
+std::string hash_of(const TokenStore& store);
+
+}  // namespace rankwise
