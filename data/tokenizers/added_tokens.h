@@ -26,6 +26,8 @@ struct AddedToken {
 class AddedTokens {
  public:
   AddedTokens() = default;
+  AddedTokens(AddedTokens&&) = default;  // moved, not copied: patterns point into the map
+  AddedTokens& operator=(AddedTokens&&) = default;
   // `list`: the items of "added_tokens". Errors: kModel: an id that the vocabulary gives to another
   // token, a token that is there twice.
   AddedTokens(const std::vector<Section>& list, const Vocabulary& vocabulary,

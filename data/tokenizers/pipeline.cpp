@@ -10,23 +10,39 @@
 namespace rankwise {
 namespace {
 
-const Template kPlain{{{'A', {}, 0}}, {{'A', {}, 0}, {'B', {}, 1}}};
+Template plain_template() { return {{{'A', {}, 0}}, {{'A', {}, 0}, {'B', {}, 1}}}; }
 
-// Of everything in the file that decides ids.
-std::string identity_of(const Section& root, const TokenizerSettings& settings) {
-  uint64_t hash = TokenIndex::kEmptyHash;
-  for (const char* name :
-       {"added_tokens", "normalizer", "pre_tokenizer", "model", "post_processor"}) {
-    const std::string text = root.has(name) ? root.at(name).json().dump() : "null";
-    for (const char byte : text) hash = TokenIndex::extend(hash, byte);
+// Of everything in the file that decides ids. A vocabulary that is an object goes in by id, which
+// is quicker than to write its JSON.
+std::string identity_of(const Section& root, const Vocabulary& vocabulary,
+                        const TokenizerSettings& settings) {
+  std::string text = settings.truncate_left ? "left" : "right";
+  for (const char* name : {"added_tokens", "normalizer", "pre_tokenizer", "post_processor"}) {
+    text += root.has(name) ? root.at(name).json().dump() : "null";
   }
-  return fmt::format("{:016x}", TokenIndex::extend(hash, settings.truncate_left ? 'l' : 'r'));
+  for (const auto& [name, field] : root.at("model").json().get_ref<const Json::object_t&>()) {
+    if (name != "vocab" || !field.is_object()) text += name + field.dump();
+  }
+  uint64_t hash = TokenIndex::hash(text);
+  for (const std::string_view token : vocabulary.tokens()) {
+    for (const char byte : token) hash = TokenIndex::extend(hash, byte);
+    hash = TokenIndex::extend(hash, '\xff');  // never in UTF-8: the end of a token
+  }
+  return fmt::format("{:016x}", hash);
 }
 
 int64_t special_tokens(const std::vector<Template::Part>& parts) {
   int64_t count = 0;
   for (const Template::Part& part : parts) count += static_cast<int64_t>(part.ids.size());
   return count;
+}
+
+int32_t greatest_id(const std::vector<Template::Part>& parts) {
+  int32_t greatest = -1;
+  for (const Template::Part& part : parts) {
+    for (const int32_t id : part.ids) greatest = std::max(greatest, id);
+  }
+  return greatest;
 }
 
 // `longest_first`: how many tokens of either sequence stay. An odd place goes to the longer one.
@@ -44,7 +60,7 @@ std::pair<size_t, size_t> shares(size_t a, size_t b, size_t room) {
 }  // namespace
 
 Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
-    : settings_(settings), model_(make_model(root.at("model"))), template_(kPlain) {
+    : settings_(settings), model_(make_model(root.at("model"))), template_(plain_template()) {
   if (root.has("normalizer")) normalizer_ = make_normalizer(root.at("normalizer"));
   if (root.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
   if (root.has("post_processor")) template_ = make_template(root.at("post_processor"));
@@ -53,16 +69,13 @@ Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
     added_ = AddedTokens(root.items("added_tokens"), model_->vocabulary(), normalizer_);
   }
   for (const auto* parts : {&template_.single, &template_.pair}) {
-    for (const Template::Part& part : *parts) {
-      for (const int32_t id : part.ids) {
-        if (id < vocabulary_size()) continue;
-        throw root.at("post_processor")
-            .error(fmt::format("adds the id {}, but the vocabulary ends at {}", id,
-                               vocabulary_size() - 1));
-      }
-    }
+    const int32_t id = greatest_id(*parts);
+    if (id < vocabulary_size()) continue;
+    throw root.at("post_processor")
+        .error(fmt::format("adds the id {}, but the vocabulary ends at {}", id,
+                           vocabulary_size() - 1));
   }
-  identity_ = identity_of(root, settings);
+  identity_ = identity_of(root, model_->vocabulary(), settings);
 }
 
 Encoding Pipeline::encode(std::string_view text, std::optional<std::string_view> pair,

@@ -2,7 +2,6 @@
 // to the field: "tokenizer.json: normalizer.lowercase must be true or false". Errors: kModel.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>

@@ -119,6 +119,10 @@ std::string with_replacements(std::string_view text) {
   valid.reserve(text.size());
   const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
   for (size_t at = 0; at < text.size();) {
+    if (bytes[at] < 0x80) {
+      valid.push_back(text[at++]);
+      continue;
+    }
     UChar32 character;
     U8_NEXT_OR_FFFD(bytes, at, text.size(), character);
     append(static_cast<char32_t>(character), valid);

@@ -38,24 +38,25 @@ int32_t TokenIndex::find(std::string_view text, uint64_t key) const {
   return -1;
 }
 
-Vocabulary::Vocabulary(const Section& tokens) {
-  const Json& json = tokens.json();
-  if (!json.is_object() || json.empty()) throw tokens.error("must be an object of tokens and ids");
+Vocabulary::Vocabulary(const Section& section) {
+  const auto* tokens = section.json().get_ptr<const Json::object_t*>();
+  if (tokens == nullptr || tokens->empty()) {
+    throw section.error("must be an object of tokens and ids");
+  }
   size_t bytes = 0;
-  for (const auto& entry : json.items()) bytes += entry.key().size();
+  for (const auto& [token, id] : *tokens) bytes += token.size();
   buffer_.reserve(bytes);  // so that the views below stay
-  index_.reserve(json.size());
-  for (const auto& entry : json.items()) {
-    const std::string& token = entry.key();
-    const Json& value = entry.value();
+  index_.reserve(tokens->size());
+  for (const auto& [token, value] : *tokens) {
     if (!value.is_number_unsigned() || value.get<uint64_t>() >= uint64_t(kMostTokens)) {
-      throw tokens.error(fmt::format("gives '{}' an id that is not an integer from 0 to {}", token,
-                                     kMostTokens - 1));
+      throw section.error(fmt::format("gives '{}' an id that is not an integer from 0 to {}", token,
+                                      kMostTokens - 1));
     }
     const auto id = value.get<size_t>();
     if (id >= tokens_.size()) tokens_.resize(id + 1);
     if (!tokens_[id].empty()) {
-      throw tokens.error(fmt::format("gives '{}' and '{}' the same id {}", tokens_[id], token, id));
+      throw section.error(
+          fmt::format("gives '{}' and '{}' the same id {}", tokens_[id], token, id));
     }
     buffer_ += token;
     tokens_[id] = std::string_view(buffer_).substr(buffer_.size() - token.size());

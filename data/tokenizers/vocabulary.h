@@ -42,12 +42,13 @@ class TokenIndex {
 class Vocabulary {
  public:
   // {"token": id, …}. Errors: kModel: an id out of range or used twice, an empty object.
-  explicit Vocabulary(const Section& tokens);
+  explicit Vocabulary(const Section& section);
 
   std::optional<int32_t> id_of(std::string_view token) const;
   std::string_view token(int32_t id) const;  // empty where no token has this id
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }    // greatest id + 1
   const std::vector<std::string_view>& tokens() const { return tokens_; }  // by id
+  const TokenIndex& index() const { return index_; }
 
  private:
   std::string buffer_;

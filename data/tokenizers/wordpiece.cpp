@@ -8,17 +8,6 @@
 namespace rankwise {
 namespace {
 
-// The tokens that may stand at one place of a word: at its start, or (without "##") after it.
-struct Candidates {
-  TokenIndex index;
-  size_t longest = 0;  // bytes
-
-  void insert(std::string_view text, int32_t id) {
-    index.insert(text, id);
-    longest = std::max(longest, text.size());
-  }
-};
-
 bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
 
 class WordPiece : public Model {
@@ -35,14 +24,11 @@ class WordPiece : public Model {
       throw section.error(fmt::format("has no '{}' (unk_token) in its vocab", unknown));
     }
     unknown_id_ = *unknown_id;
-    const std::vector<std::string_view>& tokens = vocabulary_.tokens();
-    first_.index.reserve(tokens.size());
-    following_.index.reserve(tokens.size());
-    for (size_t id = 0; id < tokens.size(); ++id) {
-      if (tokens[id].empty()) continue;
-      first_.insert(tokens[id], static_cast<int32_t>(id));
-      if (tokens[id].size() > prefix.size() && tokens[id].starts_with(prefix)) {
-        following_.insert(tokens[id].substr(prefix.size()), static_cast<int32_t>(id));
+    following_.reserve(vocabulary_.tokens().size());
+    for (const std::string_view token : vocabulary_.tokens()) {
+      longest_ = std::max(longest_, token.size());
+      if (token.size() > prefix.size() && token.starts_with(prefix)) {
+        following_.insert(token.substr(prefix.size()), *vocabulary_.id_of(token));
       }
     }
   }
@@ -51,7 +37,8 @@ class WordPiece : public Model {
     const size_t before = ids.size();
     bool known = std::count_if(word.begin(), word.end(), starts_character) <= most_characters_;
     for (size_t at = 0; known && at < word.size();) {
-      const Match match = longest_match(at == 0 ? first_ : following_, word.substr(at));
+      const Match match =
+          longest_match(at == 0 ? vocabulary_.index() : following_, word.substr(at));
       known = match.length > 0;
       ids.push_back(match.id);
       at += match.length;
@@ -69,10 +56,10 @@ class WordPiece : public Model {
     size_t length = 0;  // 0: no match
   };
 
-  Match longest_match(const Candidates& candidates, std::string_view rest) const {
+  Match longest_match(const TokenIndex& candidates, std::string_view rest) const {
     constexpr size_t kRemembered = 256;  // hashes of prefixes; longer prefixes are hashed again
     uint64_t hashes[kRemembered];
-    const size_t longest = std::min(candidates.longest, rest.size());
+    const size_t longest = std::min(longest_, rest.size());
     uint64_t hash = TokenIndex::kEmptyHash;
     for (size_t i = 0; i < std::min(longest, kRemembered); ++i) {
       hashes[i] = hash = TokenIndex::extend(hash, rest[i]);
@@ -81,7 +68,7 @@ class WordPiece : public Model {
       if (length < rest.size() && !starts_character(rest[length])) continue;
       const std::string_view text = rest.substr(0, length);
       const uint64_t key = length <= kRemembered ? hashes[length - 1] : TokenIndex::hash(text);
-      const int32_t id = candidates.index.find(text, key);
+      const int32_t id = candidates.find(text, key);
       if (id >= 0) return {id, length};
     }
     return {};
@@ -90,7 +77,8 @@ class WordPiece : public Model {
   Vocabulary vocabulary_;
   int64_t most_characters_;
   int32_t unknown_id_ = 0;
-  Candidates first_, following_;
+  size_t longest_ = 0;    // bytes of the longest token
+  TokenIndex following_;  // tokens inside a word, without their "##"
 };
 
 }  // namespace

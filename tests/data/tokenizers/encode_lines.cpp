@@ -1,12 +1,13 @@
 // Encodes the rows of a JSONL file with a model folder's tokenizer and prints JSON; says on
-// standard error how long that took. The C++ side of tests/parity/tokenizers.py.
+// standard error how much processor time that took. The C++ side of tests/parity/tokenizers.py.
 //
 //   encode_lines FOLDER ROWS.jsonl     rows: {"text": …, "pair": … or null, "max_length": …}
 //
 // prints a line for each row: {"decoded", "decoded_all", "ids", "type_ids"}.
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
+#include <functional>
 
 #include "data/tokenizers/tokenizer.h"
 #include "peft/hub/json.h"
@@ -15,10 +16,10 @@ using namespace rankwise;
 
 namespace {
 
-double seconds_of(const std::function<void()>& work) {
-  const auto begin = std::chrono::steady_clock::now();
+double cpu_seconds_of(const std::function<void()>& work) {
+  const std::clock_t begin = std::clock();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
 }
 
 std::vector<Json> read_rows(const char* file) {
@@ -43,11 +44,11 @@ int main(int argc, char** argv) try {
   if (argc != 3) throw usage_error("encode_lines FOLDER ROWS.jsonl");
   const std::vector<Json> rows = read_rows(argv[2]);
   std::unique_ptr<Tokenizer> tokenizer;
-  const double loading = seconds_of([&] { tokenizer = load_tokenizer(argv[1]); });
+  const double loading = cpu_seconds_of([&] { tokenizer = load_tokenizer(argv[1]); });
   if (!tokenizer) throw model_error("{}: no tokenizer", argv[1]);
   std::vector<Encoding> encodings;
   encodings.reserve(rows.size());
-  const double encoding = seconds_of([&] {
+  const double encoding = cpu_seconds_of([&] {
     for (const Json& row : rows) encodings.push_back(encode(*tokenizer, row));
   });
   for (const Encoding& row : encodings) {
