@@ -32,7 +32,7 @@ class Evaluate : public Job {
   DataOptions data_;
   MachineOptions machine_;
   int64_t unit_rows_ = 8;
-  bool disable_tqdm_ = false;
+  std::optional<bool> disable_tqdm_;
   std::string predictions_file_;
 };
 

@@ -143,6 +143,7 @@ std::map<std::string, std::string> Finetune::settings(const Fields& fields,
 Outcome Finetune::run(JobContext& context, const Fields& fields) {
   Communicator& communicator = context.communicator;
   communicator.limit_waits(machine_.hang_timeout);
+  machine_.check();
   training_.check(!data_.validation_file.empty());
   if (data_.train_file.empty()) throw usage_error("--train_file must be given");
   if (training_.time_limit) {
@@ -184,8 +185,8 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
                      trainer.updates_done());
     return Outcome::kDone;
   }
-  introduce(context, model, train.tokens() / train.rows() * training_.per_device_train_batch_size,
-            *machine_.threads);
+  introduce(context.log, model,
+            train.tokens() / train.rows() * training_.per_device_train_batch_size);
   if (state)
     context.log.info("going on after update {} of {}", trainer.updates_done(),
                      trainer.updates_in_all());

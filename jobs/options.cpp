@@ -1,5 +1,6 @@
 #include "jobs/options.h"
 
+#include "distributed/comm/nccl.h"
 #include "distributed/core/error.h"
 #include "jobs/training/schedule.h"
 
@@ -41,6 +42,13 @@ void MachineOptions::declare(Fields& fields) {
       .add("hang_timeout", hang_timeout,
            "seconds without progress before the job ends with the late rank's name")
       .more_than(0);
+}
+
+void MachineOptions::check() const {
+  if (backend != "nccl") return;
+  const std::string reason = nccl_unavailable();
+  throw usage_error("--backend nccl: {}",
+                    reason.empty() ? "training on GPUs is not supported yet" : reason);
 }
 
 void TrainingOptions::declare(Fields& fields) {

@@ -30,6 +30,8 @@ struct MachineOptions {
   bool allow_mixed_hosts = false;
   double hang_timeout = 300;
 
+  void check() const;  // Errors: kUsage: a backend that this machine lacks
+
   void declare(Fields& fields);
 };
 
@@ -57,7 +59,7 @@ struct TrainingOptions {
   std::optional<int64_t> early_stopping_patience;
   double early_stopping_threshold = 0;
   std::vector<std::string> report_to = {"jsonl", "tensorboard"};
-  bool disable_tqdm = false;
+  std::optional<bool> disable_tqdm;
 
   std::string save_strategy = "steps";
   int64_t save_steps = 500;

@@ -1,10 +1,7 @@
 #include "jobs/overview.h"
 
-#include <unistd.h>
-
 #include <map>
 
-#include "distributed/comm/agree.h"
 #include "distributed/gradients/order_free_sum.h"
 
 namespace rankwise {
@@ -47,33 +44,17 @@ Footprint footprint(const AdaptedModel& model, int64_t unit_tokens) {
   return result;
 }
 
-void introduce(JobContext& context, const AdaptedModel& model, int64_t unit_tokens,
-               int64_t threads) {
-  const World& world = context.communicator.world();
-  Log& log = context.log;
-  const std::vector<std::string> processes =
-      gather_texts(context.communicator, std::to_string(getpid()));
-  log.info("rankwise {}: {} rank{} on {} host{}, {} thread{} a rank, backend {}", context.version,
-           world.ranks, world.ranks == 1 ? "" : "s", world.nodes, world.nodes == 1 ? "" : "s",
-           threads, threads == 1 ? "" : "s", context.communicator.backend());
-  log.info("  {:>5}  {:<20} {:>8}  {:<8} {:>7}", "rank", "host", "process", "device", "threads");
-  constexpr size_t kShown = 16;
-  for (size_t rank = 0; rank < processes.size() && rank < kShown; ++rank) {
-    log.info("  {:>5}  {:<20} {:>8}  {:<8} {:>7}", rank,
-             world.hosts.empty() ? "localhost" : world.hosts[rank], processes[rank], "cpu",
-             threads);
-  }
-  if (processes.size() > kShown) log.info("  … and {} more", processes.size() - kShown);
+void introduce(Log& log, const AdaptedModel& model, int64_t unit_tokens) {
   show_targets(log, model.targets());
   log.info("{}", model.counts().text());
   const Footprint size = footprint(model, unit_tokens);
   log.info(
       "memory: base {} a node, adapter and optimizer {} a rank, activations about {} a rank; one "
-      "reduction of {} an update",
+      "reduction of {} an "
+      "update",
       readable_bytes(size.base_bytes_per_node), readable_bytes(size.adapter_bytes_per_rank),
       readable_bytes(size.activation_bytes_per_rank),
       readable_bytes(size.reduction_bytes_per_update));
-  log.info("to save and stop: kill -USR1 {}", world.ranks > 1 ? getppid() : getpid());
 }
 
 }  // namespace rankwise

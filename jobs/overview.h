@@ -1,7 +1,8 @@
-// What a job says before it runs: ranks, targets, parameters, memory, communication.
+// What a job says of a model before it runs: targets, parameters, memory, communication. The
+// launcher shows the ranks.
 #pragma once
 
-#include "jobs/job.h"
+#include "distributed/core/log.h"
 #include "peft/model/adapted_model.h"
 
 namespace rankwise {
@@ -16,8 +17,7 @@ Footprint footprint(const AdaptedModel& model, int64_t unit_tokens);
 
 std::string readable_bytes(int64_t bytes);  // "90.9 MB"
 
-// The table of ranks, hosts, devices and threads; targets and parameters; plan; how to stop.
-void introduce(JobContext& context, const AdaptedModel& model, int64_t unit_tokens,
-               int64_t threads);
+// Targets, parameters and plan, for a unit of so many tokens.
+void introduce(Log& log, const AdaptedModel& model, int64_t unit_tokens);
 
 }  // namespace rankwise

@@ -1,5 +1,7 @@
 #include "jobs/training/recorder.h"
 
+#include <algorithm>
+
 #include "distributed/checkpoint/store.h"
 
 namespace rankwise {
@@ -73,6 +75,10 @@ bool Recorder::evaluation(int64_t step, double epoch, const std::map<std::string
   const bool first = !state_.best_metric;
   const double gain = first ? 0 : direction * (watched->second - *state_.best_metric);
   bad_evaluations_ = first || gain > options_.early_stopping_threshold ? 0 : bad_evaluations_ + 1;
+  if (options_.early_stopping_patience) {
+    state_.early_stopping = {*options_.early_stopping_patience, options_.early_stopping_threshold,
+                             bad_evaluations_};
+  }
   if (!first && !(gain > 0)) return false;
   state_.best_metric = watched->second;
   state_.best_global_step = step;
@@ -108,7 +114,7 @@ void Recorder::restore(const Json& json) {
 
 void Recorder::write_files(const Json& settings) {
   const std::filesystem::path folder = options_.output_dir;
-  write_file_durably(folder / "trainer_state.json", pretty(state_.json()));
+  write_file_durably(folder / "trainer_state.json", pretty(state_.json()) + "\n");
   write_file_durably(folder / "report.html",
                      report_html(folder.filename().string(), state_, settings, summary_));
 }

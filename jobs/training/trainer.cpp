@@ -108,8 +108,6 @@ Outcome Trainer::run() {
     if (evaluation_due()) evaluate_now();
     if (save_due()) save();
   }
-  if (context_.stop.load() && !run_.store && context_.communicator.world().ranks == 1)
-    return stopped();
   finish();
   return Outcome::kDone;
 }

@@ -78,12 +78,13 @@ Files Trainer::adapter_files() const {
 void Trainer::save() {
   if (saved_ == done_) return;
   saved_ = done_;
+  recorder_.state().should_training_stop = done_ >= total_ || stop_early_;
   if (!run_.store) return;
   if (const std::optional<Error> error = run_.store->last_error())
     context_.log.warn("the last checkpoint was not saved: {}", error->what());
   Files files = adapter_files();
   files["state.h5"] = to_hdf5(state());
-  files["trainer_state.json"] = pretty(recorder_.state().json());
+  files["trainer_state.json"] = pretty(recorder_.state().json()) + "\n";
   run_.store->save(done_, std::move(files), options_.save_total_limit.value_or(0),
                    recorder_.state().best_global_step);
 }
