@@ -1,5 +1,7 @@
 #include "jobs/setup.h"
 
+#include <algorithm>
+
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
 
@@ -16,6 +18,17 @@ int64_t longest(const Setup& setup, const DataOptions& data) {
                       limit);
   }
   return *data.max_length;
+}
+
+// Token types come from the rows themselves; the model has a row of its table for each.
+void check_token_types(const TokenStore& store, const Config& config, const std::string& file) {
+  const int64_t known = config.integer("type_vocab_size", 1);
+  const auto worst = std::max_element(store.token_type_ids.begin(), store.token_type_ids.end());
+  if (worst == store.token_type_ids.end() || *worst < known) return;
+  const auto row = std::upper_bound(store.offsets.begin(), store.offsets.end(),
+                                    worst - store.token_type_ids.begin());
+  throw input_error("{}: row {}: token_type_ids has {}, but the model knows {} token types", file,
+                    row - store.offsets.begin(), *worst, known);
 }
 
 }  // namespace
@@ -49,6 +62,7 @@ TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& fi
   context.communicator.enter_phase("tokenising " + file);
   TokenStore store = prepare(context.communicator, *setup.task, file, setup.tokenizer.get(),
                              setup.max_length, setup.vocabulary);
+  check_token_types(store, setup.config, file);
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);
   return store;

@@ -41,6 +41,10 @@ class Errors(unittest.TestCase):
         self.fails(3, "ids.jsonl", "2", "input_ids",
                    rows=self.file("ids.jsonl", '{"input_ids": [2, 5, 3], "labels": 0}\n{"input_ids": [2, 99999, 3], "labels": 1}\n'))
 
+    def test_token_types_that_the_model_does_not_know(self):
+        rows = '{"input_ids": [2, 5, 3], "labels": 0}\n{"input_ids": [2, 5, 3], "token_type_ids": [0, 7, 0], "labels": 1}\n'
+        self.fails(3, "types.jsonl", "row 2", "token_type_ids", rows=self.file("types.jsonl", rows))
+
     def test_an_unknown_label(self):
         support.call("finetune", "--model_name_or_path", self.model, "--train_file", self.rows, "--output_dir", self.folder / "adapter",
                      "--max_steps", 1, "--threads", 1)
