@@ -74,8 +74,8 @@ std::string verbs_help(const std::vector<Verb>& verbs, int columns) {
 }
 
 std::string verb_help(const Verb& verb, const Fields& fields, int columns) {
-  std::string text =
-      fmt::format("rankwise {}: {}\n\nDefaults stand in brackets.\n", verb.name, verb.summary);
+  const auto title = wrapped(fmt::format("rankwise {}: {}", verb.name, verb.summary), columns);
+  std::string text = fmt::format("{}\n\nDefaults stand in brackets.\n", fmt::join(title, "\n"));
   text += entry("--config", "an ini file of options (name = value); the command line goes first",
                 columns);
   std::string group;
