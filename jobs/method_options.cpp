@@ -1,3 +1,4 @@
+// Every method of the list declares its options; one of them is taken.
 #include "jobs/method_options.h"
 
 namespace rankwise {

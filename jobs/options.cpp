@@ -1,3 +1,4 @@
+// The options, their ranges and their help; and what contradicts what.
 #include "jobs/options.h"
 
 #include "distributed/comm/nccl.h"

@@ -1,3 +1,4 @@
+// Footprints are computed where exact and estimated where they depend on rows (activations).
 #include "jobs/overview.h"
 
 #include <map>

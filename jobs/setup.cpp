@@ -1,3 +1,4 @@
+// Reads folders on every rank and agrees after each step; weights are for peft/model/base_model.
 #include "jobs/setup.h"
 
 #include <algorithm>

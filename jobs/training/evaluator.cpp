@@ -1,3 +1,4 @@
+// Units are dealt to ranks; losses, counts and predictions are summed as integers.
 #include "jobs/training/evaluator.h"
 
 #include <ATen/ops/argmax.h>

@@ -1,3 +1,4 @@
+// Sums between lines, the best value so far, and the files that lines go to.
 #include "jobs/training/recorder.h"
 
 #include <algorithm>

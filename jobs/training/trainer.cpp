@@ -1,3 +1,4 @@
+// The loop and one update of it. Checkpoints and the end of a run are in trainer_state.cpp.
 #include "jobs/training/trainer.h"
 
 #include <ATen/ops/empty_like.h>

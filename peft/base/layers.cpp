@@ -1,3 +1,4 @@
+// Layers ask a source for their weights by path and register themselves as sites.
 #include "peft/base/layers.h"
 
 namespace rankwise {

@@ -1,3 +1,4 @@
+// Keys of randomness, and the places of packed tokens.
 #include "peft/base/pass.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Matching follows peft's rules to the letter, but a name that matches nothing is an error.
 #include "peft/methods/targets.h"
 
 #include <algorithm>

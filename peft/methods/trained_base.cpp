@@ -1,3 +1,4 @@
+// A parameter that trains is a float32 copy in the place of the shared one.
 #include "peft/methods/trained_base.h"
 
 #include <ATen/ops/zeros.h>

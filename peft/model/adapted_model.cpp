@@ -1,3 +1,4 @@
+// Leaves of the graph are views of one flat buffer; files hold them by peft's names.
 #include "peft/model/adapted_model.h"
 
 #include <ATen/ATen.h>

@@ -1,3 +1,5 @@
+// The family is built twice: once to note what it asks for, once from the node's memory. In between, the tensors are
+// found in the files and copied in file order.
 #include "peft/model/base_model.h"
 
 #include <ATen/ATen.h>

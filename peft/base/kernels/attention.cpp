@@ -1,3 +1,5 @@
+// One task is one key head of one sequence: its rows are copied into padded buffers, then blocks of queries
+// pass over all keys. Nothing is shared between tasks, so threads may take any of them.
 #include "peft/base/kernels/attention.h"
 
 #include <algorithm>

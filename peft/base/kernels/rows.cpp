@@ -1,3 +1,4 @@
+// Each row is computed by itself in a fixed order, so that bits do not depend on threads.
 #include "peft/base/kernels/rows.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// Autograd nodes around the kernels: what each keeps, and its gradient.
 #include "peft/base/ops/ops.h"
 
 #include <ATen/ATen.h>
