@@ -1,5 +1,5 @@
-// One block of memory a node, shared by its ranks: a memfd that the node's first rank makes and the others map through
-// /proc/<pid>/fd. Needs no /dev/shm and is gone with its last user.
+// One block of memory a node, shared by its ranks: a memfd that the node's first rank makes and the
+// others map through /proc/<pid>/fd. Needs no /dev/shm and is gone with its last user.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,11 @@ namespace rankwise {
 
 class NodeMemory {
  public:
-  // Collective. The node's first rank makes `bytes` of zeroed memory and lets `fill` write it; afterwards every rank of
-  // the node sees the same pages read-only. Errors: kMachine (no memory, no /proc), or whatever fill throws, on all ranks.
-  NodeMemory(Communicator& communicator, size_t bytes, const std::function<void(std::span<std::byte>)>& fill);
+  // Collective. The node's first rank makes `bytes` of zeroed memory and lets `fill` write it;
+  // afterwards every rank of the node sees the same pages read-only. Errors: kMachine (no memory,
+  // no /proc), or whatever fill throws, on all ranks.
+  NodeMemory(Communicator& communicator, size_t bytes,
+             const std::function<void(std::span<std::byte>)>& fill);
   ~NodeMemory();
   NodeMemory(const NodeMemory&) = delete;
   NodeMemory& operator=(const NodeMemory&) = delete;
