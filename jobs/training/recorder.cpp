@@ -30,14 +30,23 @@ void Recorder::open(bool writes, std::optional<int64_t> resumed_at) {
         resumed_at);
 }
 
+// A file that cannot be written (a full disk) is no reason to end a training: it is said, and the
+// run goes on.
 void Recorder::line(Json values) {
   state_.log_history.push_back(values);
+  try {
+    write(values);
+  } catch (const Error& error) {
+    log_.warn("{}", error.what());
+  }
+}
+
+void Recorder::write(const Json& values) {
   if (metrics_) metrics_->write(values);
   if (!tensorboard_) return;
   for (const auto& [key, value] : values.items()) {
-    if (key != "step" && value.is_number())
-      tensorboard_->scalar(tensorboard_tag(key), values["step"].get<int64_t>(),
-                           value.get<double>());
+    if (key == "step" || !value.is_number()) continue;
+    tensorboard_->scalar(tensorboard_tag(key), values["step"].get<int64_t>(), value.get<double>());
   }
   tensorboard_->flush();
 }

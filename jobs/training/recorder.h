@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "distributed/core/log.h"
 #include "jobs/options.h"
 #include "jobs/training/report.h"
 
@@ -15,7 +16,7 @@ namespace rankwise {
 
 class Recorder {
  public:
-  explicit Recorder(const TrainingOptions& options) : options_(options) {}
+  Recorder(const TrainingOptions& options, Log& log) : options_(options), log_(log) {}
 
   void open(bool writes, std::optional<int64_t> resumed_at);  // errors: kMachine
   // After every update; a line every logging_steps.
@@ -37,8 +38,10 @@ class Recorder {
 
  private:
   void line(Json values);
+  void write(const Json& values);
 
   const TrainingOptions& options_;
+  Log& log_;
   TrainerState state_;
   std::optional<MetricsFile> metrics_;
   std::optional<TensorBoardFile> tensorboard_;

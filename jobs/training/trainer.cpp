@@ -75,7 +75,7 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
       schedule_(make_schedule(
           options.lr_scheduler_type, options.adamw.learning_rate, warmup(options, total_), total_,
           parse_json(options.lr_scheduler_kwargs, "--lr_scheduler_kwargs", ErrorKind::kUsage))),
-      recorder_(options),
+      recorder_(options, context.log),
       started_(std::chrono::steady_clock::now()) {
   if (schedule_->needs_evaluation() && options.eval_strategy == "no") {
     throw usage_error("--lr_scheduler_type {} needs --eval_strategy steps or epoch",

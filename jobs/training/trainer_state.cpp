@@ -80,8 +80,10 @@ void Trainer::save() {
   saved_ = done_;
   recorder_.state().should_training_stop = done_ >= total_ || stop_early_;
   if (!run_.store) return;
-  if (const std::optional<Error> error = run_.store->last_error())
+  run_.store->wait();
+  if (const std::optional<Error> error = run_.store->last_error()) {
     context_.log.warn("the last checkpoint was not saved: {}", error->what());
+  }
   Files files = adapter_files();
   files["state.h5"] = to_hdf5(state());
   files["trainer_state.json"] = pretty(recorder_.state().json()) + "\n";
