@@ -41,6 +41,12 @@ class Hash {
 
 }  // namespace
 
+std::vector<int64_t> TokenStore::lengths() const {
+  std::vector<int64_t> lengths(static_cast<size_t>(rows()));
+  for (int64_t row = 0; row < rows(); ++row) lengths[static_cast<size_t>(row)] = length(row);
+  return lengths;
+}
+
 std::span<const int32_t> TokenStore::types(int64_t row) const {
   return token_type_ids.empty() ? token_type_ids : span(token_type_ids, offsets, row);
 }

@@ -22,6 +22,7 @@ class TokenStore {
  public:
   int64_t rows() const { return static_cast<int64_t>(offsets.size()) - 1; }
   int64_t length(int64_t row) const { return offsets[row + 1] - offsets[row]; }
+  std::vector<int64_t> lengths() const;  // [rows]
   int64_t tokens() const { return offsets.back(); }
   std::span<const int32_t> ids(int64_t row) const { return span(input_ids, offsets, row); }
   std::span<const int32_t> types(int64_t row) const;      // empty where the store has none

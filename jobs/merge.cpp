@@ -9,6 +9,7 @@
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
 #include "jobs/setup.h"
+#include "peft/model/file_tensors.h"
 
 namespace rankwise {
 namespace {
@@ -46,19 +47,10 @@ Unit probe(int64_t vocabulary) {
   return unit;
 }
 
-Dtype file_type(at::ScalarType type) {
-  return type == at::kBFloat16 ? Dtype::kBFloat16
-         : type == at::kHalf   ? Dtype::kFloat16
-                               : Dtype::kFloat32;
-}
-
 std::vector<TensorBytes> tensors_of(const AdaptedModel& model, at::ScalarType type) {
   std::vector<TensorBytes> tensors;
   for (const NamedTensor& parameter : model.base().base->sites.tensors) {
-    const at::Tensor value = parameter.tensor->detach().to(type).contiguous();
-    tensors.push_back(
-        {parameter.path, file_type(type), value.sizes().vec(),
-         std::string(static_cast<const char*>(value.const_data_ptr()), value.nbytes())});
+    tensors.push_back(tensor_bytes(parameter.path, *parameter.tensor, type));
   }
   return tensors;
 }

@@ -13,13 +13,6 @@ namespace {
 
 enum Votes { kStop, kTargets, kFirstCount };
 
-std::vector<int64_t> lengths_of(const TokenStore& store) {
-  std::vector<int64_t> lengths(static_cast<size_t>(store.rows()));
-  for (int64_t row = 0; row < store.rows(); ++row)
-    lengths[static_cast<size_t>(row)] = store.length(row);
-  return lengths;
-}
-
 std::map<std::string, double> named(const OrderFreeSum& sum, const Metrics& metrics,
                                     const TokenStore& store, double seconds) {
   std::vector<int64_t> counts(static_cast<size_t>(metrics.size()));
@@ -45,7 +38,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   Communicator& communicator = context.communicator;
   communicator.enter_phase("evaluation");
   const std::vector<UnitRows> units =
-      Plan(lengths_of(store), unit_rows, unit_rows, 0).in_order(unit_rows);
+      Plan(store.lengths(), unit_rows, unit_rows, 0).in_order(unit_rows);
   const std::vector<int64_t> mine =
       Plan::dealt_to(units, communicator.world().rank, communicator.world().ranks);
   const std::unique_ptr<Metrics> metrics = task.metrics();

@@ -13,13 +13,6 @@ namespace {
 enum Votes { kStop, kVotes };
 constexpr int64_t kSkipsBeforeStop = 10;
 
-std::vector<int64_t> lengths_of(const TokenStore& store) {
-  std::vector<int64_t> lengths(static_cast<size_t>(store.rows()));
-  for (int64_t row = 0; row < store.rows(); ++row)
-    lengths[static_cast<size_t>(row)] = store.length(row);
-  return lengths;
-}
-
 // Stretches of the flat buffer that share their settings.
 std::vector<ParameterGroup> groups_of(const AdaptedModel& model) {
   std::vector<ParameterGroup> groups;
@@ -66,7 +59,7 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
     : context_(context),
       options_(options),
       run_(run),
-      plan_(lengths_of(run.train), options.per_device_train_batch_size, *options.global_batch_size,
+      plan_(run.train.lengths(), options.per_device_train_batch_size, *options.global_batch_size,
             options.seed),
       total_(rankwise::updates_in_all(options, plan_)),
       sum_(run.model.values().numel(), 1, kVotes, options.adamw.adam_epsilon),

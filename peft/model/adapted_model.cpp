@@ -7,35 +7,10 @@
 #include <fstream>
 #include <unordered_map>
 
+#include "peft/model/file_tensors.h"
+
 namespace rankwise {
 namespace {
-
-Dtype file_type(at::ScalarType type) {
-  switch (type) {
-    case at::kBFloat16:
-      return Dtype::kBFloat16;
-    case at::kHalf:
-      return Dtype::kFloat16;
-    default:
-      return Dtype::kFloat32;
-  }
-}
-
-at::ScalarType scalar_type(const TensorEntry& entry) {
-  switch (entry.dtype) {
-    case Dtype::kFloat32:
-      return at::kFloat;
-    case Dtype::kBFloat16:
-      return at::kBFloat16;
-    case Dtype::kFloat16:
-      return at::kHalf;
-    case Dtype::kFloat64:
-      return at::kDouble;
-    default:
-      throw model_error("{}: tensor '{}' is not of a floating-point type", entry.file.string(),
-                        entry.name);
-  }
-}
 
 at::Tensor read_tensor(const TensorEntry& entry) {
   at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(scalar_type(entry)));
@@ -166,10 +141,7 @@ std::map<std::string, std::string> AdaptedModel::files(
     const std::optional<std::vector<std::string>>& labels) const {
   std::vector<TensorBytes> tensors;
   for (const Trainable& trainable : trainables_) {
-    const at::Tensor value = trainable.value.detach().to(trainable.saved_as).contiguous();
-    tensors.push_back(
-        {trainable.name, file_type(trainable.saved_as), value.sizes().vec(),
-         std::string(static_cast<const char*>(value.const_data_ptr()), value.nbytes())});
+    tensors.push_back(tensor_bytes(trainable.name, trainable.value, trainable.saved_as));
   }
   Json config = method_->config();
   config["task_type"] = name_of(task_);

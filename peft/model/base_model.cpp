@@ -14,6 +14,7 @@
 #include "distributed/comm/agree.h"
 #include "peft/base/draw.h"
 #include "peft/hub/tensor_file.h"
+#include "peft/model/file_tensors.h"
 
 namespace rankwise {
 namespace {
@@ -54,22 +55,6 @@ struct Placed {
   TensorEntry entry;
   size_t offset = 0;
 };
-
-at::ScalarType scalar_type(const TensorEntry& entry) {
-  switch (entry.dtype) {
-    case Dtype::kFloat32:
-      return at::kFloat;
-    case Dtype::kFloat16:
-      return at::kHalf;
-    case Dtype::kBFloat16:
-      return at::kBFloat16;
-    case Dtype::kFloat64:
-      return at::kDouble;
-    default:
-      throw model_error("{}: tensor '{}' is {}, not a floating-point type", entry.file.string(),
-                        entry.name, safetensors_name(entry.dtype));
-  }
-}
 
 // The second build: answers from the node's memory.
 class MappedSource : public WeightSource {

@@ -1,0 +1,16 @@
+// Between tensors and their bytes in files.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "peft/hub/tensor_file.h"
+
+namespace rankwise {
+
+at::ScalarType scalar_type(const TensorEntry& entry);  // errors: kModel: not a floating-point type
+// `value`, converted to `type` (float32, bfloat16 or float16), under a name.
+TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type);
+
+}  // namespace rankwise
