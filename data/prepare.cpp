@@ -67,7 +67,7 @@ void for_each_row(int64_t count, const Body& body) {
 }  // namespace
 
 TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
-                   const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary) {
+                   const RowLimits& limits) {
   const World& world = communicator.world();
   std::vector<Row> rows;
   together(communicator, "read " + file.string(), [&] { rows = read_share(world, file); });
@@ -83,7 +83,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   together(communicator, "tokenise " + file.string(), [&] {
     for_each_row(std::ssize(rows), [&](size_t i) {
       bool cut = false;
-      examples[i] = task.encode(rows[i], file, tokenizer, max_length, vocabulary, cut);
+      examples[i] = task.encode(rows[i], file, limits, cut);
       truncated[i] = cut;
       rows[i].columns = nullptr;  // the text is not needed any more
     });

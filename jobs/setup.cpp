@@ -9,16 +9,28 @@
 namespace rankwise {
 namespace {
 
+// Tokens that the model has positions for; none where it has no table of them.
+std::optional<int64_t> position_limit(const Config& config) {
+  if (config.has("relative_attention_num_buckets")) return std::nullopt;
+  const int64_t positions =
+      config.integer("max_position_embeddings", config.integer("n_positions", 512));
+  return config.text("model_type") == "roberta" ? positions - config.integer("pad_token_id", 1) - 1
+                                                : positions;
+}
+
 int64_t longest(const Setup& setup, const DataOptions& data) {
-  int64_t limit = setup.config.integer("max_position_embeddings", 512);
-  if (setup.tokenizer && setup.tokenizer->model_max_length())
-    limit = std::min(limit, *setup.tokenizer->model_max_length());
-  if (!data.max_length) return limit;
-  if (*data.max_length > setup.config.integer("max_position_embeddings", 512)) {
-    throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
-                      limit);
+  constexpr int64_t kNoLimit = 512;
+  const std::optional<int64_t> limit = position_limit(setup.config);
+  if (data.max_length) {
+    if (limit && *data.max_length > *limit)
+      throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
+                        *limit);
+    return *data.max_length;
   }
-  return *data.max_length;
+  int64_t length = limit.value_or(kNoLimit);
+  if (setup.tokenizer && setup.tokenizer->model_max_length())
+    length = std::min(length, *setup.tokenizer->model_max_length());
+  return length;
 }
 
 // Token types come from the rows themselves; the model has a row of its table for each.
@@ -51,7 +63,7 @@ Setup set_up(JobContext& context, const ModelOptions& model, const DataOptions& 
     if (!model.adapter_name_or_path.empty())
       setup->adapter = read_adapter_folder(model.adapter_name_or_path.front());
     setup->tokenizer = load_tokenizer(folder);
-    setup->task = make_task(setup->task_type, data);
+    setup->task = make_task(setup->task_type, data, setup->config);
     setup->vocabulary = setup->config.integer("vocab_size");
     setup->max_length = longest(*setup, data);
     if (setup->adapter && setup->adapter->labels) setup->task->fix_labels(*setup->adapter->labels);
@@ -61,8 +73,8 @@ Setup set_up(JobContext& context, const ModelOptions& model, const DataOptions& 
 
 TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file) {
   context.communicator.enter_phase("tokenising " + file);
-  TokenStore store = prepare(context.communicator, *setup.task, file, setup.tokenizer.get(),
-                             setup.max_length, setup.vocabulary);
+  TokenStore store = prepare(context.communicator, *setup.task, file,
+                             {setup.tokenizer.get(), setup.max_length, setup.vocabulary});
   check_token_types(store, setup.config, file);
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);

@@ -7,6 +7,7 @@
 
 namespace rankwise {
 
-std::unique_ptr<Task> make_seq_cls(const DataOptions& options);  // Errors: kUsage
+std::unique_ptr<Task> make_seq_cls(const DataOptions& options,
+                                   const Config& config);  // Errors: kUsage
 
 }  // namespace rankwise

@@ -26,7 +26,7 @@ std::map<std::string, double> named(const OrderFreeSum& sum, const Metrics& metr
       {"eval_tokens", static_cast<double>(store.tokens())},
       {"eval_runtime", seconds},
       {"eval_samples_per_second", static_cast<double>(store.rows()) / seconds}};
-  for (const auto& [name, value] : metrics.values(counts)) values["eval_" + name] = value;
+  for (const auto& [name, value] : metrics.values(counts, loss)) values["eval_" + name] = value;
   return values;
 }
 
@@ -47,7 +47,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   at::Tensor classes =
       at::zeros({predictions ? store.rows() : 0}, at::TensorOptions().dtype(at::kLong));
   const at::Tensor no_gradient = at::zeros({0});
-  Loader(store, task.type()).run(units, mine, [&](const Unit& unit, int64_t) {
+  Loader(store, task.packing()).run(units, mine, [&](const Unit& unit, int64_t) {
     if (context.stop.load()) {
       sum.vote(kStop);
       return false;
