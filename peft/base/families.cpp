@@ -13,11 +13,11 @@
 
 namespace rankwise {
 
-extern const Family kBert, kGemma2, kGpt2, kLlama, kMistral, kQwen2, kQwen3;
+extern const Family kBert, kGemma2, kGpt2, kLlama, kMistral, kOpt, kQwen2, kQwen3;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert, &kGemma2, &kGpt2, &kLlama, &kMistral, &kQwen2, &kQwen3};
+const Family* const kFamilies[] = {&kBert, &kGemma2, &kGpt2, &kLlama, &kMistral, &kOpt, &kQwen2, &kQwen3};
 
 struct NamedActivation {
   const char* name;
