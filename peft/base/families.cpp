@@ -13,11 +13,13 @@
 
 namespace rankwise {
 
-extern const Family kBert, kGemma2, kGpt2, kLlama, kMistral, kOpt, kQwen2, kQwen3;
+extern const Family kBert, kDistilbert, kGemma2, kGpt2, kLlama, kMistral, kOpt, kQwen2, kQwen3,
+    kRoberta;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert, &kGemma2, &kGpt2, &kLlama, &kMistral, &kOpt, &kQwen2, &kQwen3};
+const Family* const kFamilies[] = {&kBert,    &kDistilbert, &kGemma2, &kGpt2,  &kLlama,
+                                   &kMistral, &kOpt,        &kQwen2,  &kQwen3, &kRoberta};
 
 struct NamedActivation {
   const char* name;
@@ -36,11 +38,10 @@ constexpr Activation kRelu = {
 constexpr Activation kSilu = {
     [](const at::Tensor& x) { return at::silu(x); },
     [](const at::Tensor& grad, const at::Tensor& x) { return at::silu_backward(grad, x); }};
-constexpr Activation kTanh = {
-    [](const at::Tensor& x) { return at::tanh(x); },
-    [](const at::Tensor& grad, const at::Tensor& x) {
-      return at::tanh_backward(grad, at::tanh(x));
-    }};
+constexpr Activation kTanh = {[](const at::Tensor& x) { return at::tanh(x); },
+                              [](const at::Tensor& grad, const at::Tensor& x) {
+                                return at::tanh_backward(grad, at::tanh(x));
+                              }};
 
 constexpr NamedActivation kActivations[] = {
     {"gelu", kGelu}, {"gelu_new", kGeluTanh}, {"gelu_pytorch_tanh", kGeluTanh},
@@ -58,6 +59,13 @@ const Family& family_of(const Config& config) {
   }
   throw config.error("model_type",
                      fmt::format("is '{}'; supported are {}", type, fmt::join(known, ", ")));
+}
+
+const Activation& activation(std::string_view name) {
+  for (const NamedActivation& entry : kActivations) {
+    if (name == entry.name) return entry.function;
+  }
+  throw model_error("'{}' is an activation that is not supported", name);
 }
 
 const Activation& activation(const Config& config, const std::string& field,
