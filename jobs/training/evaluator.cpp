@@ -55,7 +55,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
     const AdaptedModel::Scores scores = model.evaluate(unit);
     sum.add(no_gradient, {scores.loss_sum});
     sum.vote(kTargets, scores.targets);
-    const std::vector<int64_t> counts = metrics->counts(scores.logits, unit.targets);
+    const std::vector<int64_t> counts = metrics->counts(scores.logits, unit);
     for (size_t i = 0; i < counts.size(); ++i)
       sum.vote(kFirstCount + static_cast<int64_t>(i), counts[i]);
     if (predictions) {
