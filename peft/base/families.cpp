@@ -13,11 +13,12 @@
 
 namespace rankwise {
 
-extern const Family kBert, kGemma2, kLlama, kMistral, kQwen2, kQwen3;
+extern const Family kBert, kGemma2, kLlama, kMistral, kMt5, kQwen2, kQwen3, kT5;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert, &kGemma2, &kLlama, &kMistral, &kQwen2, &kQwen3};
+const Family* const kFamilies[] = {&kBert,    &kGemma2, &kLlama, &kMistral,
+                                   &kMt5,     &kQwen2,  &kQwen3, &kT5};
 
 struct NamedActivation {
   const char* name;
