@@ -8,6 +8,7 @@
 
 #include "distributed/core/field.h"
 #include "jobs/training/optimizer.h"
+#include "jobs/training/parameter_groups.h"
 
 namespace rankwise {
 
@@ -37,6 +38,7 @@ struct MachineOptions {
 
 struct TrainingOptions {
   AdamWOptions adamw;
+  LoraPlusOptions lora_plus;
   std::string output_dir;
   double num_train_epochs = 3;
   int64_t max_steps = -1;

@@ -6,28 +6,13 @@
 #include <cmath>
 
 #include "distributed/comm/agree.h"
+#include "jobs/training/parameter_groups.h"
 
 namespace rankwise {
 namespace {
 
 enum Votes { kStop, kVotes };
 constexpr int64_t kSkipsBeforeStop = 10;
-
-// Stretches of the flat buffer that share their settings.
-std::vector<ParameterGroup> groups_of(const AdaptedModel& model) {
-  std::vector<ParameterGroup> groups;
-  int64_t begin = 0;
-  for (const Trainable& trainable : model.trainables()) {
-    const int64_t end = begin + trainable.value.numel();
-    if (!groups.empty() && groups.back().decays == trainable.decays) {
-      groups.back().end = end;
-    } else {
-      groups.push_back({begin, end, trainable.decays, 1});
-    }
-    begin = end;
-  }
-  return groups;
-}
 
 int64_t updates_in_all(const TrainingOptions& options, const Plan& plan) {
   if (options.max_steps > 0) return options.max_steps;
@@ -64,7 +49,8 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
       total_(rankwise::updates_in_all(options, plan_)),
       sum_(run.model.values().numel(), 1, kVotes, options.adamw.adam_epsilon),
       gradient_(at::empty_like(run.model.values())),
-      optimizer_(run.model.values().numel(), options.adamw, groups_of(run.model)),
+      optimizer_(run.model.values().numel(), options.adamw,
+                 parameter_groups(run.model.trainables(), options.adamw, options.lora_plus)),
       schedule_(make_schedule(
           options.lr_scheduler_type, options.adamw.learning_rate, warmup(options, total_), total_,
           parse_json(options.lr_scheduler_kwargs, "--lr_scheduler_kwargs", ErrorKind::kUsage))),
@@ -159,8 +145,7 @@ void Trainer::step(Totals& totals) {
   const double clip = options_.max_grad_norm > 0
                           ? std::min(1.0, options_.max_grad_norm / (totals.grad_norm + 1e-6))
                           : 1.0;
-  optimizer_.step(run_.model.values(), gradient_,
-                  options_.adamw.learning_rate * schedule_->factor(done_), clip);
+  optimizer_.step(run_.model.values(), gradient_, schedule_->factor(done_), clip);
 }
 
 bool Trainer::stop_requested() const {
