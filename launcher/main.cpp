@@ -60,6 +60,7 @@ std::string counted(int64_t number, const char* what) {
 
 int run(Request& request, Communicator& communicator, const Surroundings& surroundings,
         std::chrono::steady_clock::time_point started) {
+  check_ranks(communicator);
   together(communicator, "reading the config file", [&] {
     if (!request.config.empty()) read_config(request.config, request.fields);
   });
