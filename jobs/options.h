@@ -31,7 +31,7 @@ struct MachineOptions {
   bool allow_mixed_hosts = false;
   double hang_timeout = 300;
 
-  void check() const;  // Errors: kUsage: a backend that this machine lacks
+  void check() const;  // Errors: kUsage: a device that is not supported
 
   void declare(Fields& fields);
 };
@@ -50,6 +50,8 @@ struct TrainingOptions {
   int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   int64_t seed = 42;
+
+  int64_t check_steps = 0;
 
   int64_t logging_steps = 10;
   std::optional<std::string> logging_dir;

@@ -2,11 +2,14 @@
 #include "jobs/training/trainer.h"
 
 #include <ATen/ops/empty_like.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "distributed/comm/agree.h"
 #include "jobs/training/parameter_groups.h"
+#include "jobs/training/same_everywhere.h"
 
 namespace rankwise {
 namespace {
@@ -60,6 +63,11 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
     throw usage_error("--lr_scheduler_type {} needs --eval_strategy steps or epoch",
                       options.lr_scheduler_type);
   }
+  const std::vector<std::string> metrics = value_names(*run.task.metrics());
+  if (std::find(metrics.begin(), metrics.end(), options.best_metric()) == metrics.end()) {
+    throw usage_error("--metric_for_best_model {}: evaluation gives {}",
+                      *options.metric_for_best_model, fmt::join(metrics, ", "));
+  }
   TrainerState& state = recorder_.state();
   state.max_steps = total_;
   state.num_train_epochs = static_cast<int64_t>(
@@ -79,11 +87,12 @@ Outcome Trainer::run() {
     context_.communicator.enter_phase(fmt::format("update {}", done_ + 1));
     Totals totals = compute(update);
     if (totals.stop) return stopped();
-    const double rate = options_.adamw.learning_rate * schedule_->factor(done_);
-    step(totals);
+    const double factor = schedule_->factor(done_);
+    step(totals, factor);
     ++done_;
-    recorder_.update(done_, epoch_after(update), totals.loss, totals.grad_norm, rate,
-                     tokens_of(update));
+    recorder_.update(done_, epoch_after(update), totals.loss, totals.grad_norm,
+                     options_.adamw.learning_rate * factor, tokens_of(update));
+    if (check_due()) check_ranks();
     context_.progress.show(done_, total_, fmt::format("loss {:.4f}", totals.loss));
     if (evaluation_due()) evaluate_now();
     if (save_due()) save();
@@ -128,11 +137,12 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) 
   if (!voted && stop_requested()) sum_.vote(kStop);
 }
 
-void Trainer::step(Totals& totals) {
+void Trainer::step(Totals& totals, double factor) {
   if (totals.skipped) {
     if (++skipped_in_a_row_ >= kSkipsBeforeStop) {
       throw input_error("the loss was not finite in {} updates in a row, the last being update {}",
-                        skipped_in_a_row_, done_ + 1);
+                        skipped_in_a_row_, done_ + 1)
+          .as_agreed();
     }
     context_.log.warn(
         "update {}: the loss or a gradient is not finite in {} units; the update is skipped",
@@ -145,7 +155,16 @@ void Trainer::step(Totals& totals) {
   const double clip = options_.max_grad_norm > 0
                           ? std::min(1.0, options_.max_grad_norm / (totals.grad_norm + 1e-6))
                           : 1.0;
-  optimizer_.step(run_.model.values(), gradient_, schedule_->factor(done_), clip);
+  optimizer_.step(run_.model.values(), gradient_, factor, clip);
+}
+
+bool Trainer::check_due() const {
+  return options_.check_steps > 0 && done_ % options_.check_steps == 0;
+}
+
+void Trainer::check_ranks() {
+  expect_same_everywhere(context_.communicator, run_.model.values(),
+                         fmt::format("update {}: the adapter", done_));
 }
 
 bool Trainer::stop_requested() const {
