@@ -1,7 +1,6 @@
 // The options, their ranges and their help; and what contradicts what.
 #include "jobs/options.h"
 
-#include "distributed/comm/nccl.h"
 #include "distributed/core/error.h"
 #include "jobs/training/schedule.h"
 
@@ -33,8 +32,12 @@ void ModelOptions::declare_adapter(Fields& fields) {
 
 void MachineOptions::declare(Fields& fields) {
   fields.group("machine");
-  fields.add("device", device, "where to compute").one_of({"auto", "cpu"});
-  fields.add("backend", backend, "who sums gradients").one_of({"auto", "mpi", "nccl"});
+  fields.add("device", device, "where to compute; auto: cpu for now")
+      .one_of({"auto", "cpu", "cuda"});
+  fields
+      .add("backend", backend,
+           "who sums gradients; auto: nccl where every rank has a GPU, else mpi")
+      .one_of({"auto", "mpi", "nccl"});
   fields.add("threads", threads, "threads of a rank")
       .at_least(1)
       .default_text("allowed cores / ranks on the node");
@@ -46,10 +49,7 @@ void MachineOptions::declare(Fields& fields) {
 }
 
 void MachineOptions::check() const {
-  if (backend != "nccl") return;
-  const std::string reason = nccl_unavailable();
-  throw usage_error("--backend nccl: {}",
-                    reason.empty() ? "training on GPUs is not supported yet" : reason);
+  if (device == "cuda") throw usage_error("--device cuda: computing on GPUs is not supported yet");
 }
 
 void TrainingOptions::declare(Fields& fields) {
