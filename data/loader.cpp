@@ -32,8 +32,15 @@ at::Tensor int64_tensor(const std::vector<int64_t>& values) {
   return tensor;
 }
 
-// One class a row.
+// One class or, of a regression, one number a row; nothing where the store has no labels.
 void pack_classes(const TokenStore& store, Unit& unit) {
+  if (!store.labelled()) return;
+  if (!store.values.empty()) {
+    unit.targets = at::empty({std::ssize(unit.rows)}, at::kFloat);
+    float* value = unit.targets.mutable_data_ptr<float>();
+    for (const int64_t row : unit.rows) value = std::ranges::copy(store.values_of(row), value).out;
+    return;
+  }
   std::vector<int64_t> classes;
   for (const int64_t row : unit.rows) {
     const auto label = store.labels_of(row);

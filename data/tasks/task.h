@@ -24,6 +24,7 @@ struct DataOptions {
   std::string text_column = "text", text_pair_column = "text_pair", label_column = "label";
   std::optional<int64_t> max_length;  // default: the model's limit
   std::optional<int64_t> num_labels;
+  bool labels_optional = false;  // no option: whether the job does without labels
   void declare(Fields& fields);
 };
 
@@ -37,14 +38,17 @@ class Metrics {
   virtual std::vector<int64_t> counts(const at::Tensor& logits,
                                       const at::Tensor& targets) const = 0;
   virtual int64_t size() const = 0;
-  // summed counts → name → value, without "eval_" ("accuracy", "f1").
-  virtual std::map<std::string, double> values(const std::vector<int64_t>& summed) const = 0;
+  // summed counts and the loss a row → name → value, without "eval_" ("accuracy", "f1").
+  virtual std::map<std::string, double> values(const std::vector<int64_t>& summed,
+                                               double mean_loss) const = 0;
 };
 
 class Task {
  public:
   virtual ~Task() = default;
   virtual TaskType type() const = 0;
+
+  virtual bool regression() const { return false; }  // a label is a number, not a class
 
   // First pass over the rows of a file: collects what must be known before encoding (label names).
   // `labels_found` texts of all ranks are united, sorted (integers by value, names by name), and

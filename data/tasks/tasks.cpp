@@ -25,14 +25,17 @@ void DataOptions::declare(Fields& fields) {
   fields.add("test_file", test_file, "rows to evaluate on after training");
   fields.add("text_column", text_column, "column with the text");
   fields.add("text_pair_column", text_pair_column, "column with the second text of a pair, if any");
-  fields.add("label_column", label_column, "column with the label: a name or a whole number");
+  fields.add("label_column", label_column,
+             "column with the label: a name or a whole number, of a regression any number");
   fields
       .add("max_length", max_length,
            "tokens of a row, special ones included; longer rows are cut (and counted)")
       .at_least(1)
       .default_text("the model's limit")
       .changes_result();
-  fields.add("num_labels", num_labels, "number of classes; whole-number labels are then 0..n-1")
+  fields
+      .add("num_labels", num_labels,
+           "number of classes; whole-number labels are then 0..n-1; 1: regression")
       .at_least(1)
       .default_text("counted in the training file")
       .changes_result();

@@ -67,6 +67,8 @@ void AdaptedModel::flatten() {
 }
 
 at::Tensor AdaptedModel::loss_sum(const at::Tensor& logits, const Unit& unit) const {
+  if (unit.targets.is_floating_point())  // a regression
+    return at::mse_loss(logits.squeeze(1), unit.targets, at::Reduction::Sum);
   return at::cross_entropy_loss(logits, unit.targets, {}, at::Reduction::Sum);
 }
 
