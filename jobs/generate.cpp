@@ -2,9 +2,8 @@
 // they are dealt to ranks, so that the bytes do not depend on ranks.
 #include "peft/model/generate.h"
 
-#include <ATen/Parallel.h>
-
-#include <fstream>
+#include <algorithm>
+#include <map>
 
 #include "data/plan.h"
 #include "data/readers/reader.h"
@@ -173,23 +172,23 @@ std::string Generate::lines(const AdaptedModel& model, const Setup& setup,
 
 Outcome Generate::run(JobContext& context, const Fields&) {
   Communicator& communicator = context.communicator;
-  communicator.limit_waits(machine_.hang_timeout);
-  at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
-  Setup setup = set_up(context, model_, data_);
+  Setup setup = set_up(context, machine_, model_, data_, [&] {
+    if (prompt_.empty() == prompt_file_.empty())
+      throw usage_error("one of --prompt and --prompt_file must be given");
+    const TaskType task = task_type(model_.task_type);
+    if (task != TaskType::kCausalLm && task != TaskType::kSeq2SeqLm)
+      throw usage_error("--task_type {} makes no text", name_of(task));
+  });
   std::vector<Input> inputs;
   std::vector<int64_t> lengths;
   GenerationOptions options;
   together(communicator, "reading prompts", [&] {
-    if (prompt_.empty() == prompt_file_.empty())
-      throw usage_error("one of --prompt and --prompt_file must be given");
-    if (setup.task_type != TaskType::kCausalLm && setup.task_type != TaskType::kSeq2SeqLm)
-      throw usage_error("--task_type {} makes no text", name_of(setup.task_type));
     options = resolve(setup);
     inputs = read_prompts(setup);
     for (const Input& input : inputs) lengths.push_back(std::ssize(input.ids));
   });
-  std::unique_ptr<Method> method = setup.adapter ? method_of(*setup.adapter) : nullptr;
-  const AdaptedModel model = build_model(context, setup, model_, data_, std::move(method), 42);
+  const AdaptedModel model = build_model(
+      context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
   communicator.enter_phase("generation");
   const std::vector<UnitRows> units = Plan(lengths, unit_rows_, unit_rows_, 0).in_order(unit_rows_);
   const World& world = communicator.world();
