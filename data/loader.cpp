@@ -32,8 +32,16 @@ at::Tensor int64_tensor(const std::vector<int64_t>& values) {
   return tensor;
 }
 
-// `width` numbers a row: a class, or the start and end of an answer.
+// `width` numbers a row: a class, or the start and end of an answer; of a regression one value;
+// nothing where the store has no labels.
 void pack_row_labels(const TokenStore& store, int64_t width, Unit& unit) {
+  if (!store.labelled()) return;
+  if (!store.values.empty()) {
+    unit.targets = at::empty({std::ssize(unit.rows)}, at::kFloat);
+    float* value = unit.targets.mutable_data_ptr<float>();
+    for (const int64_t row : unit.rows) value = std::ranges::copy(store.values_of(row), value).out;
+    return;
+  }
   std::vector<int64_t> values;
   for (const int64_t row : unit.rows) {
     const auto label = store.labels_of(row);

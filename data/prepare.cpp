@@ -64,6 +64,17 @@ void for_each_row(int64_t count, const Body& body) {
   if (first) std::rethrow_exception(first);
 }
 
+// Every row has a label or none has.
+void check_labels(const TokenStore& store, const std::filesystem::path& file) {
+  if (!store.labelled()) return;
+  for (int64_t row = 0; row < store.rows(); ++row) {
+    const auto at = static_cast<size_t>(row);
+    if (store.label_offsets[at] != store.label_offsets[at + 1]) continue;
+    throw input_error("{}: row {} has no label, but others have", file.string(), row + 1)
+        .as_agreed();  // the store is the same on all ranks
+  }
+}
+
 }  // namespace
 
 TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
@@ -94,8 +105,11 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   });
   rows = {};
 
-  return gather_store(communicator, std::move(examples),
-                      std::count(truncated.begin(), truncated.end(), 1), task.label_names());
+  TokenStore store =
+      gather_store(communicator, std::move(examples),
+                   std::count(truncated.begin(), truncated.end(), 1), task.label_names());
+  check_labels(store, file);
+  return store;
 }
 
 }  // namespace rankwise

@@ -24,7 +24,7 @@ bool is_fraction(const Json& value) {
 int32_t class_of(const Columns& columns, const std::string& column, const Json& value,
                  const Labels& labels, std::optional<int64_t> count) {
   if (is_fraction(value)) {
-    throw columns.error("column '{}' holds {}: regression is not supported yet", column,
+    throw columns.error("column '{}' holds {}: --num_labels 1 makes it a regression", column,
                         value.dump());
   }
   const auto text = label_text(value);

@@ -1,13 +1,16 @@
-// Sequence classification: text [text_pair] label, or input_ids [token_type_ids] labels. Metrics
-// are in classification_metrics.cpp.
+// Sequence classification: text [text_pair] label, or input_ids [token_type_ids] labels; with one
+// label a regression. Metrics are in classification_metrics.cpp and regression_metrics.cpp.
 #include "data/tasks/seq_cls.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "data/tasks/class_labels.h"
 #include "data/tasks/classification_metrics.h"
 #include "data/tasks/columns.h"
 #include "data/tasks/encode.h"
+#include "data/tasks/regression_metrics.h"
 
 namespace rankwise {
 namespace {
@@ -25,9 +28,11 @@ class SeqCls : public Task {
 
   TaskType type() const override { return TaskType::kSeqCls; }
   Packing packing() const override { return {type()}; }
+  bool regression() const override { return options_.num_labels == 1; }
 
   // A row whose label is missing or no label adds nothing here: encode says what is wrong with it.
   std::vector<std::string> labels_in(const Row& row) const override {
+    if (regression()) return {};
     const std::filesystem::path unnamed;
     const Columns columns(row, unnamed);
     const Json* value = columns.find(label_column(columns));
@@ -36,6 +41,11 @@ class SeqCls : public Task {
   }
 
   void fix_labels(std::vector<std::string> names) override {
+    if (regression()) {
+      if (names.empty()) return;
+      throw input_error("num_labels is 1, a regression, but there are {} labels: {}, …",
+                        names.size(), names[0]);
+    }
     labels_.fix(std::move(names), options_.num_labels);
   }
   const std::vector<std::string>& label_names() const override { return labels_.names(); }
@@ -46,17 +56,38 @@ class SeqCls : public Task {
     Example example = columns.find("input_ids") ? ready_made(columns, limits, truncated)
                                                 : text_example(columns, limits, truncated);
     drop_zeros(example.token_type_ids);
-    example.labels = {label_of(columns)};
+    if (options_.labels_optional && !columns.find(label_column(columns))) return example;
+    if (regression()) {
+      example.values = {value_of(columns)};
+    } else {
+      example.labels = {label_of(columns)};
+    }
     return example;
   }
 
   std::unique_ptr<Metrics> metrics() const override {
-    return classification_metrics(static_cast<int64_t>(label_names().size()));
+    return regression() ? regression_metrics()
+                        : classification_metrics(static_cast<int64_t>(label_names().size()));
   }
 
  private:
   std::string label_column(const Columns& columns) const {
     return columns.find("input_ids") && columns.find("labels") ? "labels" : options_.label_column;
+  }
+
+  float value_of(const Columns& columns) const {
+    const std::string column = label_column(columns);
+    const Json& value = columns.at(column);
+    if (value.is_number()) return value.get<float>();
+    float number = 0;
+    const std::string text = value.is_string() ? value.get<std::string>() : "";
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (text.empty() || failure != std::errc() || end != text.data() + text.size() ||
+        !std::isfinite(number)) {
+      throw columns.error("column '{}' must be a number for a regression, it is {}", column,
+                          value.dump().substr(0, 60));
+    }
+    return number;
   }
 
   int32_t label_of(const Columns& columns) const {
@@ -83,12 +114,6 @@ class SeqCls : public Task {
 }  // namespace
 
 std::unique_ptr<Task> make_seq_cls(const DataOptions& options, const Config&) {
-  if (options.num_labels && *options.num_labels < 2) {
-    throw usage_error(
-        "--num_labels {}: a classification has two labels at least; regression is not supported "
-        "yet",
-        *options.num_labels);
-  }
   return std::make_unique<SeqCls>(options);
 }
 

@@ -29,6 +29,7 @@ struct DataOptions {
   std::optional<int64_t> max_target_length;  // SEQ_2_SEQ_LM; default: max_length
   std::optional<int64_t> max_length;  // default: the model's limit
   std::optional<int64_t> num_labels;
+  bool labels_optional = false;  // no option: whether the job does without labels
   void declare(Fields& fields);
 };
 
@@ -57,6 +58,8 @@ class Task {
   virtual ~Task() = default;
   virtual TaskType type() const = 0;
   virtual Packing packing() const = 0;
+
+  virtual bool regression() const { return false; }  // a label is a number, not a class
 
   // First pass over the rows of a file: collects what must be known before encoding (label names).
   // `labels_found` texts of all ranks are united, sorted (integers by value, names by name), and

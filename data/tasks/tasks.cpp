@@ -32,7 +32,8 @@ void DataOptions::declare(Fields& fields) {
   fields.add("test_file", test_file, "rows to evaluate on after training");
   fields.add("text_column", text_column, "column with the text");
   fields.add("text_pair_column", text_pair_column, "column with the second text of a pair, if any");
-  fields.add("label_column", label_column, "column with the label: a name or a whole number");
+  fields.add("label_column", label_column,
+             "column with the label: a name or a whole number, of a regression any number");
   fields.add("source_column", source_column, "SEQ_2_SEQ_LM: column with the source text");
   fields.add("target_column", target_column, "SEQ_2_SEQ_LM: column with the target text");
   fields.add("prompt_column", prompt_column, "CAUSAL_LM: column with the prompt");
@@ -45,11 +46,14 @@ void DataOptions::declare(Fields& fields) {
       .default_text("the model's limit")
       .changes_result();
   fields
-      .add("max_target_length", max_target_length, "SEQ_2_SEQ_LM: tokens of a target; longer ones are cut")
+      .add("max_target_length", max_target_length,
+           "SEQ_2_SEQ_LM: tokens of a target; longer ones are cut")
       .at_least(1)
       .default_text("max_length")
       .changes_result();
-  fields.add("num_labels", num_labels, "number of classes; whole-number labels are then 0..n-1")
+  fields
+      .add("num_labels", num_labels,
+           "number of classes; whole-number labels are then 0..n-1; 1: regression")
       .at_least(1)
       .default_text("counted in the training file")
       .changes_result();

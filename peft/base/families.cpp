@@ -13,13 +13,13 @@
 
 namespace rankwise {
 
-extern const Family kBert, kDistilbert, kGemma2, kGpt2, kLlama, kMistral, kOpt, kQwen2, kQwen3,
-    kRoberta;
+extern const Family kBert, kDistilbert, kGemma2, kGpt2, kLlama, kMistral, kMt5, kOpt, kQwen2,
+    kQwen3, kRoberta, kT5;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert,    &kDistilbert, &kGemma2, &kGpt2,  &kLlama,
-                                   &kMistral, &kOpt,        &kQwen2,  &kQwen3, &kRoberta};
+const Family* const kFamilies[] = {&kBert, &kDistilbert, &kGemma2, &kGpt2,  &kLlama,   &kMistral,
+                                   &kMt5,  &kOpt,        &kQwen2,  &kQwen3, &kRoberta, &kT5};
 
 struct NamedActivation {
   const char* name;

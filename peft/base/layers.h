@@ -74,6 +74,7 @@ struct Sites {
   std::string output_embedding;  // the language model's head; empty where there is none
   uint32_t dropout_sites = 0;
   int64_t first_position = 0;  // of each row's first token: behind a prefix
+  int64_t virtual_tokens = 0;  // before every row, of a prompt or a prefix
 
   at::Tensor* find(const std::string& path) const;
 };

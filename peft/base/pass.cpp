@@ -81,6 +81,12 @@ Pass Pass::decoder() const {
   return decoder;
 }
 
+Pass Pass::without_cache() const {
+  Pass pass = *this;
+  pass.options_.cache = nullptr;
+  return pass;
+}
+
 Pass Pass::at(const std::vector<int64_t>& index) const {
   Pass narrowed = *this;
   narrowed.places_ = std::make_shared<TokenPlaces>(*places_, index);

@@ -56,6 +56,7 @@ class Pass {
   at::Tensor positions() const;  // [T] int64
 
   Pass decoder() const;  // the same pass over the decoder's text
+  Pass without_cache() const;  // from the first position
   Pass at(const std::vector<int64_t>& index) const;  // the same pass for these tokens only
 
   // Dropout at a site; inactive outside training. The pointers live as long as any Pass of these

@@ -120,6 +120,8 @@ ParameterCounts AdaptedModel::counts() const {
   return counts;
 }
 
+int64_t AdaptedModel::virtual_tokens() const { return base_.base->sites.virtual_tokens; }
+
 std::vector<Method::Target> AdaptedModel::targets() const {
   return method_ ? method_->targets() : std::vector<Method::Target>();
 }

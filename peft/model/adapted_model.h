@@ -50,6 +50,7 @@ class AdaptedModel {
   const at::Tensor& gradient() const { return gradient_; }  // [P]
   const std::vector<Trainable>& trainables() const { return trainables_; }
   ParameterCounts counts() const;
+  int64_t virtual_tokens() const;  // that the method puts before every row
   std::vector<Method::Target> targets() const;
   const BaseModel& base() const { return base_; }
   Method* method() { return method_.get(); }

@@ -76,6 +76,8 @@ at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& p
 }
 
 at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
+  if (unit.targets.is_floating_point())  // a regression
+    return at::mse_loss(logits.squeeze(1), unit.targets, at::Reduction::Sum);
   return task == TaskType::kQuestionAns ? span_loss(logits, unit)
                                         : cross_entropy(logits, unit.targets);
 }

@@ -64,6 +64,18 @@ class ByteTokenizer : public Tokenizer {
     }
     return encoding;
   }
+  WordEncoding encode_words(const std::vector<std::string>& words,
+                            int64_t max_length) const override {
+    std::string text;
+    std::vector<int32_t> word_of = {-1};
+    for (size_t i = 0; i < words.size(); ++i) {
+      text += words[i];
+      word_of.resize(text.size() + 1, static_cast<int32_t>(i));
+    }
+    WordEncoding encoding{encode(text, std::nullopt, max_length), std::move(word_of)};
+    encoding.words.resize(encoding.ids.size(), -1);
+    return encoding;
+  }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
   int64_t vocabulary_size() const override { return 256; }
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }
@@ -83,6 +95,7 @@ inline TokenStore store_of(const std::vector<Example>& rows) {
   struct Arrays {
     std::vector<int64_t> offsets{0}, label_offsets{0};
     std::vector<int32_t> ids, types, labels;
+    std::vector<float> values;
   };
   auto arrays = std::make_shared<Arrays>();
   bool typed = false;
@@ -92,7 +105,8 @@ inline TokenStore store_of(const std::vector<Example>& rows) {
     arrays->types.resize(arrays->ids.size());
     arrays->labels.insert(arrays->labels.end(), row.labels.begin(), row.labels.end());
     arrays->offsets.push_back(std::ssize(arrays->ids));
-    arrays->label_offsets.push_back(std::ssize(arrays->labels));
+    arrays->values.insert(arrays->values.end(), row.values.begin(), row.values.end());
+    arrays->label_offsets.push_back(std::ssize(arrays->labels) + std::ssize(arrays->values));
     typed |= !row.token_type_ids.empty();
   }
   TokenStore store;
@@ -101,6 +115,7 @@ inline TokenStore store_of(const std::vector<Example>& rows) {
   if (typed) store.token_type_ids = arrays->types;
   store.label_offsets = arrays->label_offsets;
   store.labels = arrays->labels;
+  store.values = arrays->values;
   store.owner = arrays;
   return store;
 }
