@@ -20,7 +20,8 @@ class ClassificationMetrics : public Metrics {
 
   int64_t size() const override { return binary_ ? kCounts : kTruePositive; }
 
-  std::vector<int64_t> counts(const at::Tensor& logits, const at::Tensor& targets) const override {
+  std::vector<int64_t> counts(const at::Tensor& logits, const Unit& unit) const override {
+    const at::Tensor& targets = unit.targets;
     if (logits.dim() != 2 || targets.dim() != 1 || logits.size(0) != targets.size(0)) {
       throw internal_error("metrics of {} logit rows and {} targets", logits.size(0),
                            targets.numel());

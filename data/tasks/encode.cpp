@@ -36,19 +36,35 @@ Example ready_made(const Columns& columns, const RowLimits& limits, bool& trunca
   return example;
 }
 
+namespace {
+
+const Tokenizer& tokenizer_of(const Columns& columns, const RowLimits& limits) {
+  if (limits.tokenizer) return *limits.tokenizer;
+  throw Error(ErrorKind::kModel,
+              columns.error("a row of text, but the model folder has no tokenizer").what());
+}
+
+void check_ids(const Encoding& encoding, const RowLimits& limits) {
+  for (const int32_t id : encoding.ids) {
+    if (id >= 0 && id < limits.vocabulary) continue;
+    throw model_error("the tokenizer gives the id {}, but the model's vocabulary has {}", id,
+                      limits.vocabulary);
+  }
+}
+
+}  // namespace
+
 Encoding tokenised(const Columns& columns, const std::string& text,
                    std::optional<std::string_view> pair, const RowLimits& limits) {
-  if (!limits.tokenizer) {
-    throw Error(ErrorKind::kModel,
-                columns.error("a row of text, but the model folder has no tokenizer").what());
-  }
-  Encoding encoding = limits.tokenizer->encode(text, pair, limits.max_length);
-  for (const int32_t id : encoding.ids) {
-    if (id < 0 || id >= limits.vocabulary) {
-      throw model_error("the tokenizer gives the id {}, but the model's vocabulary has {}", id,
-                        limits.vocabulary);
-    }
-  }
+  Encoding encoding = tokenizer_of(columns, limits).encode(text, pair, limits.max_length);
+  check_ids(encoding, limits);
+  return encoding;
+}
+
+WordEncoding tokenised_words(const Columns& columns, const std::vector<std::string>& words,
+                             const RowLimits& limits) {
+  WordEncoding encoding = tokenizer_of(columns, limits).encode_words(words, limits.max_length);
+  check_ids(encoding, limits);
   return encoding;
 }
 

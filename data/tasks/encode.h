@@ -17,4 +17,8 @@ Example ready_made(const Columns& columns, const RowLimits& limits, bool& trunca
 Encoding tokenised(const Columns& columns, const std::string& text,
                    std::optional<std::string_view> pair, const RowLimits& limits);
 
+// The words of one text. Errors: kModel: as above.
+WordEncoding tokenised_words(const Columns& columns, const std::vector<std::string>& words,
+                             const RowLimits& limits);
+
 }  // namespace rankwise

@@ -13,7 +13,7 @@ constexpr int32_t kIgnored = -100;
 // Only the loss is judged.
 class Perplexity : public Metrics {
  public:
-  std::vector<int64_t> counts(const at::Tensor&, const at::Tensor&) const override { return {}; }
+  std::vector<int64_t> counts(const at::Tensor&, const Unit&) const override { return {}; }
   int64_t size() const override { return 0; }
   std::map<std::string, double> values(const std::vector<int64_t>&, double loss) const override {
     return {{"perplexity", std::exp(loss)}};

@@ -7,7 +7,7 @@ namespace {
 class RegressionMetrics : public Metrics {
  public:
   int64_t size() const override { return 0; }
-  std::vector<int64_t> counts(const at::Tensor&, const at::Tensor&) const override { return {}; }
+  std::vector<int64_t> counts(const at::Tensor&, const Unit&) const override { return {}; }
   std::map<std::string, double> values(const std::vector<int64_t>&,
                                        double mean_loss) const override {
     return {{"mse", mean_loss}};

@@ -2,37 +2,18 @@
 // label a regression. Metrics are in classification_metrics.cpp and regression_metrics.cpp.
 #include "data/tasks/seq_cls.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <limits>
 
+#include "data/tasks/class_labels.h"
 #include "data/tasks/classification_metrics.h"
 #include "data/tasks/columns.h"
 #include "data/tasks/encode.h"
-#include "data/tasks/labels.h"
 #include "data/tasks/regression_metrics.h"
 
 namespace rankwise {
 namespace {
-
-// What a label is called; nullopt for a value that cannot name a class.
-std::optional<std::string> label_text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_integer() || value.is_boolean()) return value.dump();
-  return std::nullopt;
-}
-
-// "0.5": a class is hardly called that.
-bool is_fraction(const Json& value) {
-  if (value.is_number_float()) return true;
-  if (!value.is_string()) return false;
-  const auto& text = value.get_ref<const std::string&>();
-  return text.find('.') != std::string::npos && text.find_first_of("0123456789") < text.size() &&
-         text.find_first_not_of("+-.0123456789eE") == std::string::npos;
-}
 
 // Type ids that are all 0 are not kept.
 void drop_zeros(std::vector<int32_t>& type_ids) {
@@ -112,29 +93,7 @@ class SeqCls : public Task {
   int32_t label_of(const Columns& columns) const {
     const std::string column = label_column(columns);
     const Json& value = columns.at(column);
-    if (is_fraction(value)) {
-      throw columns.error("column '{}' holds {}: --num_labels 1 makes it a regression", column,
-                          value.dump());
-    }
-    const auto text = label_text(value);
-    if (!text) {
-      throw columns.error("column '{}' must be a name or a whole number, it is {}", column,
-                          value.type_name());
-    }
-    if (const auto index = labels_.index_of(*text)) return *index;
-    const auto& names = labels_.names();
-    const auto number = whole_number(*text);
-    const bool is_index = number && *number >= 0 && *number < static_cast<int64_t>(names.size());
-    if (is_index && !labels_.are_numbers() && columns.find("input_ids")) {
-      return static_cast<int32_t>(*number);  // a ready-made row may hold the class itself
-    }
-    if (labels_.are_numbers() && options_.num_labels) {
-      throw columns.error("label {} in column '{}' is out of range 0..{}", *text, column,
-                          *options_.num_labels - 1);
-    }
-    const auto shown = static_cast<std::ptrdiff_t>(std::min<size_t>(names.size(), 20));
-    throw columns.error("unknown label '{}' in column '{}'; known: {}", *text, column,
-                        fmt::join(names.begin(), names.begin() + shown, ", "));
+    return class_of(columns, column, value, labels_, options_.num_labels);
   }
 
   Example text_example(const Columns& columns, const RowLimits& limits, bool& truncated) const {

@@ -38,10 +38,9 @@ struct DataOptions {
 class Metrics {
  public:
   virtual ~Metrics() = default;
-  // logits [N, labels] float and targets [N] of a unit → additive numbers (correct rows, true
-  // positives …), exact integers, so that any order of adding gives the same.
-  virtual std::vector<int64_t> counts(const at::Tensor& logits,
-                                      const at::Tensor& targets) const = 0;
+  // logits [N, labels] float of a unit's targets → additive numbers (correct rows, true positives
+  // …), exact integers, so that any order of adding gives the same.
+  virtual std::vector<int64_t> counts(const at::Tensor& logits, const Unit& unit) const = 0;
   virtual int64_t size() const = 0;
   // summed counts and the mean loss → name → value, without "eval_" ("accuracy", "perplexity").
   virtual std::map<std::string, double> values(const std::vector<int64_t>& summed,

@@ -2,8 +2,10 @@
 #include <fmt/ranges.h>
 
 #include "data/tasks/language_model.h"
+#include "data/tasks/question_ans.h"
 #include "data/tasks/seq_cls.h"
 #include "data/tasks/task.h"
+#include "data/tasks/token_cls.h"
 
 namespace rankwise {
 namespace {
@@ -15,6 +17,8 @@ struct Entry {
 
 constexpr Entry kTasks[] = {
     {TaskType::kSeqCls, make_seq_cls},
+    {TaskType::kTokenCls, make_token_cls},
+    {TaskType::kQuestionAns, make_question_ans},
     {TaskType::kCausalLm, make_causal_lm},
     {TaskType::kSeq2SeqLm, make_seq_2_seq_lm},
 };

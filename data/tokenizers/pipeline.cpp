@@ -31,6 +31,12 @@ std::string identity_of(const Section& root, const Vocabulary& vocabulary,
   return fmt::format("{:016x}", hash);
 }
 
+bool uses_byte_level(const Json& pre_tokenizer) {
+  if (pre_tokenizer.value("type", "") == "ByteLevel") return true;
+  const Json steps = pre_tokenizer.value("pretokenizers", Json::array());
+  return std::any_of(steps.begin(), steps.end(), uses_byte_level);
+}
+
 int64_t special_tokens(const std::vector<Template::Part>& parts) {
   int64_t count = 0;
   for (const Template::Part& part : parts) count += static_cast<int64_t>(part.ids.size());
@@ -63,6 +69,7 @@ Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
     : settings_(settings), model_(make_model(root.at("model"))), template_(plain_template()) {
   if (root.has("normalizer")) normalizer_ = make_normalizer(root.at("normalizer"));
   if (root.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
+  byte_level_ = root.has("pre_tokenizer") && uses_byte_level(root.at("pre_tokenizer").json());
   if (root.has("post_processor")) template_ = make_template(root.at("post_processor"));
   if (root.has("decoder")) decoder_ = make_decoder(root.at("decoder"));
   if (root.has("added_tokens")) {
@@ -81,12 +88,7 @@ Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
 Encoding Pipeline::encode(std::string_view text, std::optional<std::string_view> pair,
                           int64_t max_length) const {
   const std::vector<Template::Part>& parts = pair ? template_.pair : template_.single;
-  const int64_t special = special_tokens(parts);
-  if (max_length < special || max_length < 1) {
-    throw usage_error("max_length {} leaves no room: the tokenizer adds {} special tokens to a {}",
-                      max_length, special, pair ? "pair" : "row");
-  }
-  const auto room = static_cast<size_t>(max_length - special);
+  const size_t room = this->room(parts, max_length, pair.has_value());
   std::vector<int32_t> a = ids_of(text), b = pair ? ids_of(*pair) : std::vector<int32_t>();
   Encoding encoding;
   encoding.truncated = a.size() + b.size() > room;
@@ -96,13 +98,47 @@ Encoding Pipeline::encode(std::string_view text, std::optional<std::string_view>
     truncate(a, length_a);
     truncate(b, length_b);
   }
-  encoding.ids.reserve(a.size() + b.size() + static_cast<size_t>(special));
   for (const Template::Part& part : parts) {
     const std::vector<int32_t>& ids = part.sequence == 'A'   ? a
                                       : part.sequence == 'B' ? b
                                                              : part.ids;
     encoding.ids.insert(encoding.ids.end(), ids.begin(), ids.end());
     encoding.type_ids.resize(encoding.ids.size(), part.type_id);
+  }
+  return encoding;
+}
+
+size_t Pipeline::room(const std::vector<Template::Part>& parts, int64_t max_length,
+                      bool pair) const {
+  const int64_t special = special_tokens(parts);
+  if (max_length < special || max_length < 1) {
+    throw usage_error("max_length {} leaves no room: the tokenizer adds {} special tokens to a {}",
+                      max_length, special, pair ? "pair" : "row");
+  }
+  return static_cast<size_t>(max_length - special);
+}
+
+WordEncoding Pipeline::encode_words(const std::vector<std::string>& words,
+                                    int64_t max_length) const {
+  const size_t room = this->room(template_.single, max_length, false);
+  std::vector<int32_t> ids, word_of;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const bool apart = byte_level_ && !words[i].starts_with(' ');
+    const std::vector<int32_t> pieces = ids_of(apart ? " " + words[i] : words[i]);
+    ids.insert(ids.end(), pieces.begin(), pieces.end());
+    word_of.resize(ids.size(), static_cast<int32_t>(i));
+  }
+  WordEncoding encoding;
+  encoding.truncated = ids.size() > room;
+  truncate(ids, room);
+  truncate(word_of, room);
+  for (const Template::Part& part : template_.single) {
+    const bool own = part.sequence == 'A';
+    const std::vector<int32_t>& added = own ? ids : part.ids;
+    encoding.ids.insert(encoding.ids.end(), added.begin(), added.end());
+    encoding.type_ids.resize(encoding.ids.size(), part.type_id);
+    if (own) encoding.words.insert(encoding.words.end(), word_of.begin(), word_of.end());
+    encoding.words.resize(encoding.ids.size(), -1);
   }
   return encoding;
 }

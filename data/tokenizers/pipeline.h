@@ -21,6 +21,8 @@ class Pipeline : public Tokenizer {
 
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   int64_t max_length) const override;
+  WordEncoding encode_words(const std::vector<std::string>& words,
+                            int64_t max_length) const override;
   std::vector<int32_t> encode_plain(std::string_view text) const override { return ids_of(text); }
   std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override;
   int64_t vocabulary_size() const override;
@@ -32,6 +34,8 @@ class Pipeline : public Tokenizer {
   std::vector<int32_t> ids_of(std::string_view text) const;
   void append_ids(std::string_view text, std::vector<int32_t>& ids) const;
   void truncate(std::vector<int32_t>& ids, size_t length) const;
+  // How many tokens of its own a row may have. Errors: kUsage: none.
+  size_t room(const std::vector<Template::Part>& parts, int64_t max_length, bool pair) const;
 
   TokenizerSettings settings_;
   Normalizer normalizer_;  // may be empty, like the next one and the decoder
@@ -40,6 +44,7 @@ class Pipeline : public Tokenizer {
   Template template_;
   Decoder decoder_;
   AddedTokens added_;
+  bool byte_level_ = false;  // a word that follows another begins with a space
   std::string identity_;
 };
 

@@ -17,6 +17,10 @@ struct Encoding {
   bool truncated = false;         // tokens were cut off
 };
 
+struct WordEncoding : Encoding {
+  std::vector<int32_t> words;  // same length: which word a token is of; special tokens: -1
+};
+
 // Thread-safe: const calls may run side by side.
 class Tokenizer {
  public:
@@ -26,6 +30,10 @@ class Tokenizer {
   // says.
   virtual Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                           int64_t max_length) const = 0;
+  // A text that is in words already, as transformers' is_split_into_words has it (byte-level BPE: with
+  // add_prefix_space). Cut and surrounded like a text.
+  virtual WordEncoding encode_words(const std::vector<std::string>& words,
+                                    int64_t max_length) const = 0;
   // The text's own tokens: no special ones round it.
   virtual std::vector<int32_t> encode_plain(std::string_view text) const = 0;
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;

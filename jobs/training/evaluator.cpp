@@ -34,11 +34,11 @@ class Sums {
     sum_.start(units);
   }
   void stop() { sum_.vote(kStop); }
-  void add(const AdaptedModel::Scores& scores, const at::Tensor& targets) {
+  void add(const AdaptedModel::Scores& scores, const Unit& unit) {
     sum_.add(no_gradient_, {scores.loss_sum});
     sum_.vote(kTargets, scores.targets);
-    if (!targets.defined()) return;
-    const std::vector<int64_t> counts = metrics_.counts(scores.logits, targets);
+    if (!unit.targets.defined()) return;
+    const std::vector<int64_t> counts = metrics_.counts(scores.logits, unit);
     for (size_t i = 0; i < counts.size(); ++i)
       sum_.vote(kFirstCount + static_cast<int64_t>(i), counts[i]);
   }
@@ -85,7 +85,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
       return false;
     }
     const AdaptedModel::Scores scores = model.evaluate(unit);
-    sums.add(scores, unit.targets);
+    sums.add(scores, unit);
     if (predictions) {
       const at::Tensor best =
           task.regression() ? scores.logits.squeeze(1) : at::argmax(scores.logits, 1);

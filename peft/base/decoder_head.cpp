@@ -10,7 +10,7 @@ void DecoderHead::build(ModelBuilder& builder, Sites& sites, const Config& confi
                         const Names& names) {
   task = options.task;
   pad_token = config.integer("pad_token_id", -1);
-  const double deviation = config.number("initializer_range", 0.02);
+  const double deviation = config.number("initializer_range", config.number("init_std", 0.02));
   switch (task) {
     case TaskType::kCausalLm:
       builder.output_embedding(output, "lm_head", features, config.integer("vocab_size"),

@@ -13,12 +13,13 @@
 
 namespace rankwise {
 
-extern const Family kBert, kGemma2, kLlama, kMistral, kMt5, kQwen2, kQwen3, kT5;
+extern const Family kBert, kDistilbert, kGemma2, kGpt2, kLlama, kMistral, kMt5, kOpt, kQwen2,
+    kQwen3, kRoberta, kT5;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert, &kGemma2, &kLlama, &kMistral,
-                                   &kMt5,  &kQwen2,  &kQwen3, &kT5};
+const Family* const kFamilies[] = {&kBert, &kDistilbert, &kGemma2, &kGpt2,  &kLlama,   &kMistral,
+                                   &kMt5,  &kOpt,        &kQwen2,  &kQwen3, &kRoberta, &kT5};
 
 struct NamedActivation {
   const char* name;
@@ -58,6 +59,13 @@ const Family& family_of(const Config& config) {
   }
   throw config.error("model_type",
                      fmt::format("is '{}'; supported are {}", type, fmt::join(known, ", ")));
+}
+
+const Activation& activation(std::string_view name) {
+  for (const NamedActivation& entry : kActivations) {
+    if (name == entry.name) return entry.function;
+  }
+  throw model_error("'{}' is an activation that is not supported", name);
 }
 
 const Activation& activation(const Config& config, const std::string& field,

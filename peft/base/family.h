@@ -46,8 +46,8 @@ struct Family {
 // Errors: kModel: config.json names a model_type that is not in the list (which is shown).
 const Family& family_of(const Config& config);
 
-// By Hugging Face's name in config.json field `field`. Errors: kModel.
-const Activation& activation(const Config& config, const std::string& field,
-                             const std::string& otherwise);
+// By Hugging Face's name, or by that in config.json's field `field`. Errors: kModel.
+const Activation& activation(std::string_view name);
+const Activation& activation(const Config& config, const std::string& field, const std::string& otherwise);
 
 }  // namespace rankwise

@@ -93,8 +93,14 @@ Json ModulePattern::json() const {
 }
 
 bool is_saved_module(const std::vector<std::string>& modules_to_save, const std::string& module) {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
-                     [&](const std::string& name) { return module.ends_with(name); });
+  for (size_t end = module.size(); end != std::string::npos && end > 0;
+       end = module.rfind('.', end - 1)) {
+    const std::string_view holder = std::string_view(module).substr(0, end);
+    for (const std::string& name : modules_to_save) {
+      if (holder.ends_with(name)) return true;
+    }
+  }
+  return false;
 }
 
 std::vector<Linear*> matching_linears(const Sites& sites, const TargetOptions& options) {

@@ -36,7 +36,7 @@ void check_modules(const Sites& sites, const std::vector<std::string>& asked_for
   for (const std::string& name : asked_for) {
     const bool found = std::any_of(
         sites.tensors.begin(), sites.tensors.end(),
-        [&](const NamedTensor& parameter) { return module_of(parameter.path).ends_with(name); });
+        [&](const NamedTensor& parameter) { return is_saved_module({name}, module_of(parameter.path)); });
     if (!found) throw usage_error("--modules_to_save: no module's name ends with '{}'", name);
   }
 }

@@ -71,6 +71,18 @@ class ByteTokenizer : public Tokenizer {
   std::vector<int32_t> encode_plain(std::string_view text) const override {
     return {text.begin(), text.end()};
   }
+  WordEncoding encode_words(const std::vector<std::string>& words,
+                            int64_t max_length) const override {
+    std::string text;
+    std::vector<int32_t> word_of = {-1};
+    for (size_t i = 0; i < words.size(); ++i) {
+      text += words[i];
+      word_of.resize(text.size() + 1, static_cast<int32_t>(i));
+    }
+    WordEncoding encoding{encode(text, std::nullopt, max_length), std::move(word_of)};
+    encoding.words.resize(encoding.ids.size(), -1);
+    return encoding;
+  }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
   int64_t vocabulary_size() const override { return 256; }
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }

@@ -211,8 +211,10 @@ TEST_F(SeqClsTest, LabelsMayLackWhereTheJobDoesWithoutThem) {
 std::vector<int64_t> counts(const Metrics& metrics, std::vector<float> logits,
                             std::vector<int64_t> targets) {
   const auto rows = std::ssize(targets);
+  Unit unit;
+  unit.targets = at::from_blob(targets.data(), {rows}, at::kLong);
   return metrics.counts(at::from_blob(logits.data(), {rows, std::ssize(logits) / rows}, at::kFloat),
-                        at::from_blob(targets.data(), {rows}, at::kLong));
+                        unit);
 }
 
 TEST_F(SeqClsTest, BinaryMetricsCountClassOne) {

@@ -1,0 +1,120 @@
+// Extractive question answering over rows of ids. A prediction is the best span: the greatest sum
+// of a start's and an end's score among spans that are not too long, as transformers' run_qa takes
+// it.
+#include "data/tasks/question_ans.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/tasks/encode.h"
+
+namespace rankwise {
+namespace {
+
+constexpr int64_t kLongestAnswer = 30;  // tokens: run_qa's max_answer_length
+
+struct Span {
+  int64_t start = 0, end = 0;  // tokens, both inside
+  int64_t length() const { return end - start + 1; }
+};
+
+// scores [tokens, 2] of one row.
+Span best_span(const float* scores, int64_t tokens) {
+  Span best;
+  float best_score = -INFINITY;
+  for (int64_t start = 0; start < tokens; ++start) {
+    for (int64_t end = start; end < std::min(tokens, start + kLongestAnswer); ++end) {
+      const float score = scores[2 * start] + scores[2 * end + 1];
+      if (score <= best_score) continue;
+      best_score = score;
+      best = {start, end};
+    }
+  }
+  return best;
+}
+
+// Of the tokens of two spans, like SQuAD's F1 of words.
+double overlap(const Span& found, const Span& right) {
+  const int64_t common = std::min(found.end, right.end) - std::max(found.start, right.start) + 1;
+  return common <= 0 ? 0
+                     : 2 * static_cast<double>(common) /
+                           static_cast<double>(found.length() + right.length());
+}
+
+enum Count { kExact, kOverlap, kRows, kCounts };
+constexpr double kOverlapQuantum = 1.0 / (int64_t{1} << 32);
+
+class SpanMetrics : public Metrics {
+ public:
+  int64_t size() const override { return kCounts; }
+
+  // logits [T, 2], one row a real token of the unit.
+  std::vector<int64_t> counts(const at::Tensor& logits, const Unit& unit) const override {
+    std::vector<int64_t> counts(kCounts);
+    const at::Tensor scores = logits.contiguous();
+    const int64_t* wanted = unit.targets.const_data_ptr<int64_t>();
+    const std::vector<int64_t>& bounds = unit.text.bounds;
+    for (size_t row = 0; row + 1 < bounds.size(); ++row) {
+      const Span right{wanted[2 * row], wanted[2 * row + 1]};
+      const Span found = best_span(scores.const_data_ptr<float>() + 2 * bounds[row],
+                                   bounds[row + 1] - bounds[row]);
+      counts[kExact] += found.start == right.start && found.end == right.end;
+      counts[kOverlap] += std::llround(overlap(found, right) / kOverlapQuantum);
+      counts[kRows] += 1;
+    }
+    return counts;
+  }
+
+  // Per cent, as SQuAD's script has them.
+  std::map<std::string, double> values(const std::vector<int64_t>& summed, double) const override {
+    const double rows = std::max<double>(1, static_cast<double>(summed[kRows]));
+    return {{"exact_match", 100 * static_cast<double>(summed[kExact]) / rows},
+            {"f1", 100 * static_cast<double>(summed[kOverlap]) * kOverlapQuantum / rows}};
+  }
+};
+
+class QuestionAns : public Task {
+ public:
+  TaskType type() const override { return TaskType::kQuestionAns; }
+  Packing packing() const override { return {type()}; }
+  std::vector<std::string> labels_in(const Row&) const override { return {}; }
+  void fix_labels(std::vector<std::string>) override {}
+  const std::vector<std::string>& label_names() const override { return no_labels_; }
+  std::unique_ptr<Metrics> metrics() const override { return std::make_unique<SpanMetrics>(); }
+
+  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
+                 bool& truncated) const override {
+    const Columns columns(row, file);
+    if (!columns.find("input_ids"))
+      throw columns.error("QUESTION_ANS takes rows of input_ids, start_positions, end_positions");
+    Example example = ready_made(columns, limits, truncated);
+    for (const char* column : {"start_positions", "end_positions"})
+      example.labels.push_back(position(columns, column, std::ssize(example.input_ids)));
+    if (example.labels[1] < example.labels[0]) {
+      throw columns.error("the answer ends at {}, before it starts at {}", example.labels[1],
+                          example.labels[0]);
+    }
+    return example;
+  }
+
+ private:
+  static int32_t position(const Columns& columns, const char* column, int64_t tokens) {
+    const Json& value = columns.at(column);
+    const bool whole = value.is_number_integer();
+    if (!whole || value.get<int64_t>() < 0 || value.get<int64_t>() >= tokens) {
+      throw columns.error("column '{}' is {}, but the row has the tokens 0..{}", column,
+                          value.dump(), tokens - 1);
+    }
+    return value.get<int32_t>();
+  }
+
+  std::vector<std::string> no_labels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_question_ans(const DataOptions&, const Config&) {
+  return std::make_unique<QuestionAns>();
+}
+
+}  // namespace rankwise
