@@ -78,7 +78,7 @@ void check_labels(const TokenStore& store, const std::filesystem::path& file) {
 }  // namespace
 
 TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
-                   const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary) {
+                   const RowLimits& limits) {
   const World& world = communicator.world();
   std::vector<Row> rows;
   together(communicator, "read " + file.string(), [&] { rows = read_share(world, file); });
@@ -94,7 +94,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   together(communicator, "tokenise " + file.string(), [&] {
     for_each_row(std::ssize(rows), [&](size_t i) {
       bool cut = false;
-      examples[i] = task.encode(rows[i], file, tokenizer, max_length, vocabulary, cut);
+      examples[i] = task.encode(rows[i], file, limits, cut);
       truncated[i] = cut;
       rows[i].columns = nullptr;  // the text is not needed any more
     });
@@ -108,7 +108,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   TokenStore store =
       gather_store(communicator, std::move(examples),
                    std::count(truncated.begin(), truncated.end(), 1), task.label_names());
-  check_labels(store, file);
+  if (task.type() == TaskType::kSeqCls) check_labels(store, file);
   return store;
 }
 

@@ -42,8 +42,8 @@ class Merge : public Job {
 Unit probe(int64_t vocabulary) {
   constexpr int64_t kRows = 8, kLength = 16;
   Unit unit;
-  unit.tokens = at::arange(kRows * kLength).mul(7919).remainder(vocabulary).to(at::kLong);
-  for (int64_t row = 0; row <= kRows; ++row) unit.bounds.push_back(row * kLength);
+  unit.text.tokens = at::arange(kRows * kLength).mul(7919).remainder(vocabulary).to(at::kLong);
+  for (int64_t row = 0; row <= kRows; ++row) unit.text.bounds.push_back(row * kLength);
   for (int64_t row = 0; row < kRows; ++row) unit.rows.push_back(row);
   return unit;
 }

@@ -11,16 +11,28 @@
 namespace rankwise {
 namespace {
 
+// Tokens that the model has positions for; none where it has no table of them.
+std::optional<int64_t> position_limit(const Config& config) {
+  if (config.has("relative_attention_num_buckets")) return std::nullopt;
+  const int64_t positions =
+      config.integer("max_position_embeddings", config.integer("n_positions", 512));
+  return config.text("model_type") == "roberta" ? positions - config.integer("pad_token_id", 1) - 1
+                                                : positions;
+}
+
 int64_t longest(const Setup& setup, const DataOptions& data) {
-  int64_t limit = setup.config.integer("max_position_embeddings", 512);
-  if (setup.tokenizer && setup.tokenizer->model_max_length())
-    limit = std::min(limit, *setup.tokenizer->model_max_length());
-  if (!data.max_length) return limit;
-  if (*data.max_length > setup.config.integer("max_position_embeddings", 512)) {
-    throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
-                      limit);
+  constexpr int64_t kNoLimit = 512;
+  const std::optional<int64_t> limit = position_limit(setup.config);
+  if (data.max_length) {
+    if (limit && *data.max_length > *limit)
+      throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
+                        *limit);
+    return *data.max_length;
   }
-  return *data.max_length;
+  int64_t length = limit.value_or(kNoLimit);
+  if (setup.tokenizer && setup.tokenizer->model_max_length())
+    length = std::min(length, *setup.tokenizer->model_max_length());
+  return length;
 }
 
 // Whether the adapter, or a base that is used as it is, has one output that is a number.
@@ -70,7 +82,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
     setup->tokenizer = load_tokenizer(folder);
     DataOptions known = data;
     if (!known.num_labels && made_for_regression(*setup, data)) known.num_labels = 1;
-    setup->task = make_task(setup->task_type, known);
+    setup->task = make_task(setup->task_type, known, setup->config);
     setup->vocabulary = setup->config.integer("vocab_size");
     setup->max_length = longest(*setup, data);
     if (setup->adapter && setup->adapter->labels) setup->task->fix_labels(*setup->adapter->labels);
@@ -80,8 +92,8 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
 
 TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file) {
   context.communicator.enter_phase("tokenising " + file);
-  TokenStore store = prepare(context.communicator, *setup.task, file, setup.tokenizer.get(),
-                             setup.max_length, setup.vocabulary);
+  TokenStore store = prepare(context.communicator, *setup.task, file,
+                             {setup.tokenizer.get(), setup.max_length, setup.vocabulary});
   check_token_types(store, setup.config, file);
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);

@@ -7,6 +7,6 @@
 
 namespace rankwise {
 
-std::unique_ptr<Task> make_seq_cls(const DataOptions& options);
+std::unique_ptr<Task> make_seq_cls(const DataOptions& options, const Config& config);
 
 }  // namespace rankwise

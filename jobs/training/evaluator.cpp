@@ -79,7 +79,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   Sums sums(store, *metrics, static_cast<int64_t>(units.size()));
   if (predictions)
     *predictions = at::zeros({store.rows()}, task.regression() ? at::kFloat : at::kLong);
-  Loader(store, task.type()).run(units, mine, [&](const Unit& unit, int64_t) {
+  Loader(store, task.packing()).run(units, mine, [&](const Unit& unit, int64_t) {
     if (context.stop.load()) {
       sums.stop();
       return false;

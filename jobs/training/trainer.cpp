@@ -29,7 +29,7 @@ int64_t warmup(const TrainingOptions& options, int64_t total) {
              : static_cast<int64_t>(std::ceil(static_cast<double>(total) * options.warmup_ratio));
 }
 
-int64_t targets_of(const Update& update) {  // of SEQ_CLS: a row is a target
+int64_t rows_of(const Update& update) {
   int64_t rows = 0;
   for (const UnitRows& unit : update.units) rows += static_cast<int64_t>(unit.rows.size());
   return rows;
@@ -42,6 +42,14 @@ int64_t tokens_of(const Update& update) {
 }
 
 }  // namespace
+
+int64_t Trainer::targets_of(const Update& update) const {
+  int64_t targets = 0;
+  for (const UnitRows& unit : update.units) {
+    for (const int64_t row : unit.rows) targets += target_count(run_.train, row, run_.task.type());
+  }
+  return std::max<int64_t>(1, targets);
+}
 
 Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run& run)
     : context_(context),
@@ -124,7 +132,7 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) 
   const Randomness randomness{static_cast<uint64_t>(options_.seed), update.number, true};
   const auto targets = static_cast<double>(targets_of(update));
   bool voted = false;
-  Loader(run_.train, run_.task.type()).run(update.units, mine, [&](const Unit& unit, int64_t) {
+  Loader(run_.train, run_.task.packing()).run(update.units, mine, [&](const Unit& unit, int64_t) {
     if (stop_requested()) {
       sum_.vote(kStop);
       voted = true;
@@ -175,8 +183,7 @@ bool Trainer::stop_requested() const {
 double Trainer::epoch_after(const Update& update) const {
   const int64_t in_epoch = update.number % plan_.updates_per_epoch();
   const auto rows = static_cast<double>(run_.train.rows());
-  const double done =
-      static_cast<double>(in_epoch * *options_.global_batch_size + targets_of(update));
+  const double done = static_cast<double>(in_epoch * *options_.global_batch_size + rows_of(update));
   return static_cast<double>(update.epoch) + done / rows;
 }
 

@@ -56,6 +56,7 @@ class Trainer {
   };
   Totals compute(const Update& update);
   void add_units(const Update& update, const std::vector<int64_t>& mine);
+  int64_t targets_of(const Update& update) const;  // at least 1
   void step(Totals& totals, double factor);
   void evaluate_now();
   bool evaluation_due() const;
