@@ -68,6 +68,9 @@ class ByteTokenizer : public Tokenizer {
     }
     return encoding;
   }
+  std::vector<int32_t> encode_plain(std::string_view text) const override {
+    return {text.begin(), text.end()};
+  }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
   int64_t vocabulary_size() const override { return 256; }
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }
