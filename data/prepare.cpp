@@ -108,7 +108,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   TokenStore store =
       gather_store(communicator, std::move(examples),
                    std::count(truncated.begin(), truncated.end(), 1), task.label_names());
-  check_labels(store, file);
+  if (task.type() == TaskType::kSeqCls) check_labels(store, file);
   return store;
 }
 

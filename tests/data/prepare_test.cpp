@@ -52,8 +52,7 @@ class Prepare : public testing::Test {
         ranks,
         [&](Communicator& communicator) {
           const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-          const TokenStore store =
-              prepare(communicator, *task, file, {&tokenizer_, kMaxLength, 256});
+          const TokenStore store = prepare(communicator, *task, file, limits_);
           const std::scoped_lock lock(mutex);
           stores[static_cast<size_t>(communicator.world().rank)] = bytes_of(store);
         },
@@ -67,9 +66,7 @@ class Prepare : public testing::Test {
     std::vector<std::string> messages(static_cast<size_t>(ranks));
     run_as_threads(ranks, [&](Communicator& communicator) {
       const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-      const std::string message = error_of([&] {
-        prepare(communicator, *task, file, {&tokenizer_, kMaxLength, 256});
-      });
+      const std::string message = error_of([&] { prepare(communicator, *task, file, limits_); });
       const std::scoped_lock lock(mutex);
       messages[static_cast<size_t>(communicator.world().rank)] = message;
     });
@@ -79,13 +76,14 @@ class Prepare : public testing::Test {
   TemporaryFolder folder_;
   DataOptions options_;
   const ByteTokenizer tokenizer_{};
+  const RowLimits limits_{&tokenizer_, kMaxLength, 256};
 };
 
 TEST_F(Prepare, StoreHoldsWhatTheRowsSay) {
   const auto file = folder_.write("a.tsv", "text\tlabel\nab\tpos\n\tneg\nabcdefghijkl\tpos\n");
   const auto communicator = single_rank();
   const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-  const TokenStore store = prepare(*communicator, *task, file, {&tokenizer_, kMaxLength, 256});
+  const TokenStore store = prepare(*communicator, *task, file, limits_);
   ASSERT_EQ(store.rows(), 3);
   EXPECT_EQ(store.tokens(), 18);
   const auto ids = [&](int64_t row) {
@@ -124,7 +122,7 @@ TEST_F(Prepare, TypesOfOneRowGiveAllRowsTypes) {
   const auto file = folder_.write("a.jsonl", text);
   run_as_threads(3, [&](Communicator& communicator) {
     const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-    const TokenStore store = prepare(communicator, *task, file, {&tokenizer_, kMaxLength, 256});
+    const TokenStore store = prepare(communicator, *task, file, limits_);
     ASSERT_EQ(std::ssize(store.token_type_ids), store.tokens());
     const auto types = store.types(600);
     EXPECT_EQ(std::vector<int32_t>(types.begin(), types.end()),
@@ -139,7 +137,7 @@ TEST_F(Prepare, FixedLabelsAreKept) {
   const auto communicator = single_rank();
   const auto task = make_task(TaskType::kSeqCls, options_, no_config());
   task->fix_labels({"neg", "neutral", "pos"});
-  const TokenStore store = prepare(*communicator, *task, file, {&tokenizer_, kMaxLength, 256});
+  const TokenStore store = prepare(*communicator, *task, file, limits_);
   EXPECT_EQ(store.label_names, (Names{"neg", "neutral", "pos"}));
   EXPECT_EQ(store.labels_of(0)[0], 2);
 }
@@ -150,7 +148,7 @@ TEST_F(Prepare, WholeNumbersAreOrderedByValueOverAllRanks) {
   const auto file = folder_.write("a.tsv", text + "a\t-1\n");
   run_as_threads(3, [&](Communicator& communicator) {
     const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-    const TokenStore store = prepare(communicator, *task, file, {&tokenizer_, kMaxLength, 256});
+    const TokenStore store = prepare(communicator, *task, file, limits_);
     EXPECT_EQ(task->label_names(), (Names{"-1", "9", "10"}));
     EXPECT_EQ(store.labels_of(700)[0], 0);
     EXPECT_EQ(store.labels_of(650)[0], 2);
@@ -164,7 +162,7 @@ TEST_F(Prepare, NumbersOfARegressionAreInRowOrderOnAnyNumberOfRanks) {
   options_.num_labels = 1;
   run_as_threads(3, [&](Communicator& communicator) {
     const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-    const TokenStore store = prepare(communicator, *task, file, {&tokenizer_, kMaxLength, 256});
+    const TokenStore store = prepare(communicator, *task, file, limits_);
     EXPECT_TRUE(store.labels.empty());
     ASSERT_EQ(std::ssize(store.values), 700);
     for (int64_t row = 0; row < 700; ++row)
@@ -178,7 +176,7 @@ TEST_F(Prepare, LabelsLackInAllRowsOrInNone) {
   const auto none = folder_.write("a.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
   const auto communicator = single_rank();
   const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-  const TokenStore store = prepare(*communicator, *task, none, {&tokenizer_, kMaxLength, 256});
+  const TokenStore store = prepare(*communicator, *task, none, limits_);
   EXPECT_EQ(store.rows(), 2);
   EXPECT_FALSE(store.labelled());
   std::string text = jsonl(600, false);
@@ -221,9 +219,7 @@ TEST_F(Prepare, RanksThatReadDifferentFilesAreTold) {
   run_as_threads(2, [&](Communicator& communicator) {
     const auto& mine = communicator.world().rank == 0 ? one : other;
     const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-    const std::string message = error_of([&] {
-      prepare(communicator, *task, mine, {&tokenizer_, kMaxLength, 256});
-    });
+    const std::string message = error_of([&] { prepare(communicator, *task, mine, limits_); });
     EXPECT_NE(message.find("the ranks read different files: rank 0"), std::string::npos) << message;
   });
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "data/tasks/task.h"
 #include "data/token_store.h"
 #include "data/tokenizers/tokenizer.h"
 #include "distributed/core/error.h"
@@ -19,8 +20,8 @@ namespace rankwise {
 
 inline const std::filesystem::path kGolden = std::filesystem::path(TESTS_DIR) / "golden" / "data";
 
-// A base model's config.json that says nothing.
-inline Config no_config() { return Config(Json::object(), "config.json"); }
+// For tasks that ask nothing of the model.
+inline Config no_config() { return {Json::object(), "config.json"}; }
 
 class TemporaryFolder {
  public:

@@ -238,10 +238,9 @@ TEST_F(SeqClsTest, MoreClassesHaveAccuracyOnly) {
 }
 
 TEST(Tasks, UnsupportedOnesAreNamed) {
-  EXPECT_EQ(
-      error_of([] { make_task(TaskType::kFeatureExtraction, {}, no_config()); }, ErrorKind::kUsage),
-      "--task_type FEATURE_EXTRACTION is not supported yet; supported: SEQ_CLS, CAUSAL_LM, "
-      "SEQ_2_SEQ_LM");
+  EXPECT_EQ(error_of([] { make_task(TaskType::kTokenCls, {}, no_config()); }, ErrorKind::kUsage),
+            "--task_type TOKEN_CLS is not supported yet; supported: SEQ_CLS, CAUSAL_LM, "
+            "SEQ_2_SEQ_LM");
 }
 
 TEST(Tasks, OptionsHaveTheirNamesAndRanges) {
