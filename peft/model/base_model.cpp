@@ -1,5 +1,5 @@
-// The family is built twice: once to note what it asks for, once from the node's memory. In between, the tensors are
-// found in the files and copied in file order.
+// The family is built twice: once to note what it asks for, once from the node's memory. In
+// between, the tensors are found in the files and copied in file order.
 #include "peft/model/base_model.h"
 
 #include <ATen/ATen.h>
@@ -164,8 +164,7 @@ void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
       read_exactly(file, entry.entry, to);
       continue;
     }
-    at::Tensor original =
-        at::empty(entry.wanted.shape_in_file(), at::TensorOptions().dtype(held));
+    at::Tensor original = at::empty(entry.wanted.shape_in_file(), at::TensorOptions().dtype(held));
     read_exactly(file, entry.entry, original.data_ptr());
     at::from_blob(to, request.shape, at::TensorOptions().dtype(entry.wanted.type))
         .copy_(request.transposed ? original.t() : original);
