@@ -215,13 +215,21 @@ TEST_F(Prepare, RanksThatReadDifferentFilesAreTold) {
   const auto one = folder_.write("1.tsv", "text\tlabel\na\t0\nb\t1\n");
   std::string text = "text\tlabel\n";
   for (int row = 0; row < 300; ++row) text += "a\t" + std::to_string(row % 2) + "\n";
-  const auto other = folder_.write("2.tsv", text + text.substr(text.find('\n') + 1));
-  run_as_threads(2, [&](Communicator& communicator) {
-    const auto& mine = communicator.world().rank == 0 ? one : other;
-    const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-    const std::string message = error_of([&] { prepare(communicator, *task, mine, limits_); });
-    EXPECT_NE(message.find("the ranks read different files: rank 0"), std::string::npos) << message;
-  });
+  const auto many = folder_.write("2.tsv", text + text.substr(text.find('\n') + 1));
+  const auto two_more_bytes = folder_.write("3.tsv", "text\tlabel\nabc\t0\nb\t1\n");
+  for (const auto& [other, has] :
+       {std::pair(many, "600 rows"), std::pair(two_more_bytes, "2 rows in 21")}) {
+    run_as_threads(2, [&](Communicator& communicator) {
+      const auto& mine = communicator.world().rank == 0 ? one : other;
+      const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+      const std::string message = error_of([&] {
+        prepare(communicator, *task, mine, limits_);
+      });
+      for (const char* part : {"the ranks read different files: rank 1", has}) {
+        EXPECT_NE(message.find(part), std::string::npos) << message;
+      }
+    });
+  }
 }
 
 TEST(HashOf, SeesEveryNumberAndNothingElse) {
