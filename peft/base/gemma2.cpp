@@ -27,6 +27,8 @@ double cap(const Config& config, const char* name, double otherwise) {
 
 std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
                             WeightSource& source) {
+  if (options.task == TaskType::kQuestionAns)
+    throw usage_error("--task_type QUESTION_ANS is not a task of 'gemma2'");
   RotaryDecoderSettings settings = rotary_decoder_settings(config, options, true);
   settings.head_size = config.integer("head_dim", 256);
   settings.query_bias = settings.output_bias = config.boolean("attention_bias", false);

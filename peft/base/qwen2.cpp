@@ -10,6 +10,7 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
   RotaryDecoderSettings settings = rotary_decoder_settings(config, options, false);
   settings.query_bias = true;
   settings.windows = qwen_windows(config);
+  if (options.task == TaskType::kQuestionAns) settings.body = "transformer";
   return rotary_decoder(config, options, source, settings);
 }
 

@@ -12,6 +12,7 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
   settings.query_bias = settings.output_bias = config.boolean("attention_bias", false);
   settings.head_norms = true;
   settings.windows = qwen_windows(config);
+  if (options.task == TaskType::kQuestionAns) settings.body = "transformer";
   return rotary_decoder(config, options, source, settings);
 }
 

@@ -1,0 +1,227 @@
+"""Trains LoRA under the heads of every family with Hugging Face and with our binary, from the same rows of ids, and compares.
+
+    RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/heads.py [--seed N] [--family F ...]
+
+SEQ_CLS, TOKEN_CLS and QUESTION_ANS: the losses of four updates, names and shapes of the saved tensors, evaluate's loss
+against what peft makes of our folder; token types, padding ids inside a text, accumulation; bf16 within a few per cent.
+Exits with 1 if anything differs.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+
+sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is called like a library
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
+import torch
+import transformers as T
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+
+BINARY = os.environ.get("RANKWISE_BINARY", "build/rankwise")
+ENVIRONMENT = dict(
+    os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
+    OMPI_MCA_hwloc_base_binding_policy="none")  # fmt: skip
+UPDATES, RATE, ROWS, LABELS, VOCABULARY = 4, 3e-3, 6, 3, 96
+CLASSES = {
+    "SEQ_CLS": T.AutoModelForSequenceClassification,
+    "TOKEN_CLS": T.AutoModelForTokenClassification,
+    "QUESTION_ANS": T.AutoModelForQuestionAnswering,
+}
+LACKS = {("opt", "TOKEN_CLS"), ("opt_post", "TOKEN_CLS"), ("gemma2", "QUESTION_ANS")}  # in transformers
+TYPED = {"bert", "roberta"}  # families with token types; RoBERTa's published ones have a single type
+
+
+def configs(source):
+    """One for each family; their shapes are drawn."""
+    heads, layers = source.choice([2, 4]), source.choice([2, 3])
+    size, inner = heads * source.choice([8, 12]), source.randrange(40, 80)
+    pad = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "vocab_size": VOCABULARY}
+    encoder = dict(vocab_size=VOCABULARY, hidden_size=size, num_hidden_layers=layers, num_attention_heads=heads,
+                   intermediate_size=inner, max_position_embeddings=64, type_vocab_size=2)  # fmt: skip
+    rotary = dict(encoder, num_key_value_heads=2, **pad)
+    rotary.pop("type_vocab_size")
+    opt = dict(hidden_size=size, num_hidden_layers=layers, num_attention_heads=heads, ffn_dim=inner,
+               max_position_embeddings=64, **pad)  # fmt: skip
+    return {
+        "bert": T.BertConfig(**encoder),
+        "roberta": T.RobertaConfig(**encoder, pad_token_id=1),
+        "distilbert": T.DistilBertConfig(vocab_size=VOCABULARY, dim=size, n_layers=layers, n_heads=heads, hidden_dim=inner, max_position_embeddings=64),
+        "gpt2": T.GPT2Config(n_embd=size, n_layer=layers, n_head=heads, n_positions=64, **pad),
+        "opt": T.OPTConfig(word_embed_proj_dim=size, **opt),
+        "opt_post": T.OPTConfig(word_embed_proj_dim=size // 2, do_layer_norm_before=False, **opt),
+        "llama": T.LlamaConfig(**rotary),
+        "mistral": T.MistralConfig(**rotary, sliding_window=5),
+        "qwen2": T.Qwen2Config(**rotary),
+        "qwen3": T.Qwen3Config(**rotary, head_dim=16),
+        "gemma2": T.Gemma2Config(**rotary, head_dim=16, query_pre_attn_scalar=24, sliding_window=5, attn_logit_softcapping=2.0, final_logit_softcapping=2.0),
+    }  # fmt: skip
+
+
+class Differences:
+    """Counts what was compared and prints what differs."""
+
+    def __init__(self):
+        self.compared = self.found = 0
+
+    def check(self, equal, where, what):
+        self.compared += 1
+        if not equal:
+            self.found += 1
+            print(f"DIFFERS {where}: {what}", flush=True)
+
+    def close(self, ours, theirs, tolerance, where):
+        self.check(abs(ours - theirs) <= tolerance, where, f"{ours:.7g}, Hugging Face {theirs:.7g}, allowed {tolerance:.1e}")
+
+
+def call(*words):
+    command = [BINARY, *map(str, words), "--threads", "1"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise RuntimeError(f"exit {done.returncode} of {' '.join(command)}\n{done.stderr.strip()[-600:]}")
+    return done.stdout
+
+
+def make_model(config, task, folder, source):
+    """Weights far from initial values, so that a detail that is wrong shows in the loss."""
+    torch.manual_seed(source.randrange(10**9))
+    model = CLASSES[task].from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
+            else:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+
+
+def make_rows(task, types, pad, source):
+    rows = []
+    for number in range(ROWS):
+        ids = [source.randrange(5, VOCABULARY) for _ in range(source.randint(5, 18))]
+        if pad is not None and number in (1, 2):  # one inside the text, one that ends it
+            ids[2 if number == 1 else -1] = pad
+        row = {"input_ids": ids}
+        if types:
+            first = source.randint(1, len(ids))
+            row["token_type_ids"] = [0] * first + [1] * (len(ids) - first)
+        if task == "SEQ_CLS":
+            row["labels"] = number % LABELS
+        elif task == "TOKEN_CLS":
+            row["labels"] = [source.choice([-100, 0, 1, 2]) for _ in ids]
+        else:
+            start = source.randrange(len(ids))
+            row.update(start_positions=start, end_positions=source.randrange(start, len(ids)))
+        rows.append(row)
+    rows[0]["labels"] = [0, 1, 2, *rows[0]["labels"][3:]] if task == "TOKEN_CLS" else rows[0].get("labels")
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]
+
+
+def loss_of(model, rows, task, pad):
+    """Mean over all targets. Hugging Face lets the padding of a batch compete for answers, so spans go row by row."""
+    if task == "QUESTION_ANS":
+        return sum(model(**{name: torch.tensor([value]) for name, value in row.items()}).loss for row in rows) / len(rows)
+    longest = max(len(row["input_ids"]) for row in rows)
+
+    def padded(name, value):
+        return torch.tensor([row.get(name, [1] * len(row["input_ids"])) + [value] * (longest - len(row["input_ids"])) for row in rows])
+
+    batch = {"input_ids": padded("input_ids", pad), "attention_mask": padded("attention_mask", 0)}
+    if "token_type_ids" in rows[0]:
+        batch["token_type_ids"] = padded("token_type_ids", 0)
+    batch["labels"] = padded("labels", -100) if task == "TOKEN_CLS" else torch.tensor([row["labels"] for row in rows])
+    return model(**batch).loss
+
+
+def load_base(folder, task):
+    return CLASSES[task].from_pretrained(folder, attn_implementation="eager").eval()
+
+
+def train_with_peft(base, family, rows, task, pad, start):
+    targets = ["q_lin", "v_lin"] if family == "distilbert" else None
+    model = get_peft_model(load_base(base, task), LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets)).eval()
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(0, 0.2)
+    model.save_pretrained(start)
+    trained = [value for value in model.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
+    losses = []
+    for _ in range(UPDATES):
+        loss = loss_of(model, rows, task, pad)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def compare(family, task, config, folder, source, differences):
+    where = f"{family} {task}"
+    base, start, output = folder / "base", folder / "start", folder / "ours"
+    inside = config.pad_token_id if family not in ("bert", "distilbert") else None
+    pad = config.pad_token_id
+    config.num_labels = 2 if task == "QUESTION_ANS" else LABELS
+    make_model(config, task, base, source)
+    rows = make_rows(task, family in TYPED, inside, source)
+    file = folder / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    losses = train_with_peft(base, family, rows, task, pad, start)
+
+    head = [] if task == "QUESTION_ANS" else ["--num_labels", LABELS]
+    given = ["--model_name_or_path", base, "--task_type", task, *head]
+    training = [*given, "--adapter_name_or_path", start, "--train_file", file, "--per_device_train_batch_size", 2, "--learning_rate", RATE,
+                "--lr_scheduler_type", "constant", "--logging_steps", 1, "--save_strategy", "no", "--model_dropout", 0]  # fmt: skip
+    update = source.choice([("--global_batch_size", ROWS), ("--gradient_accumulation_steps", ROWS // 2)])
+
+    def train(to, updates, *more):
+        call("finetune", *training, "--output_dir", to, "--max_steps", updates, *update, *more)
+        lines = map(json.loads, (to / "metrics.jsonl").read_text().splitlines())
+        return [line["loss"] for line in lines if "loss" in line]
+
+    ours = train(output, UPDATES)
+    differences.check(len(ours) == UPDATES, where, f"{len(ours)} losses")
+    for number, (mine, his) in enumerate(zip(ours, losses)):
+        differences.close(mine, his, (1e-3 if number else 2e-5) * max(1, abs(his)), f"{where}, loss {number}")
+    shapes = [{name: tuple(value.shape) for name, value in load_file(to / "adapter_model.safetensors").items()} for to in (start, output)]
+    differences.check(shapes[0] == shapes[1], where, f"tensors: {sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4]}")
+    said = json.loads(call("evaluate", *given, "--adapter_name_or_path", output, "--validation_file", file).splitlines()[-1])
+    with torch.no_grad():
+        wanted = loss_of(PeftModel.from_pretrained(load_base(base, task), output).eval(), rows, task, pad).item()
+    differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss")
+    if family in ("bert", "opt_post", "qwen3"):
+        differences.close(train(folder / "bf16", 1, "--bf16")[0], losses[0], 0.05 * max(1, losses[0]), f"{where}, bf16")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--family", nargs="*")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"seed {args.seed}", flush=True)
+    source, differences = random.Random(args.seed), Differences()
+    with tempfile.TemporaryDirectory() as scratch:
+        for family, config in configs(source).items():
+            for task in CLASSES:
+                if (family, task) in LACKS or (args.family and family not in args.family):
+                    continue
+                folder = pathlib.Path(scratch) / f"{family}-{task}"
+                folder.mkdir()
+                try:
+                    compare(family, task, config, folder, source, differences)
+                except Exception as error:  # one broken case must not hide the others
+                    differences.check(False, f"{family} {task}", f"{type(error).__name__}: {error}")
+    print(f"heads: {differences.compared} comparisons, {differences.found} differ")
+    sys.exit(1 if differences.found or not differences.compared else 0)
+
+
+if __name__ == "__main__":
+    main()
