@@ -17,15 +17,16 @@ constexpr int64_t kGatheredNumbers = int64_t{1} << 24;  // of all ranks together
 
 // Rows end to end.
 struct Flat {
-  std::vector<int64_t> lengths, label_counts;  // [rows]
+  std::vector<int64_t> lengths, label_counts;  // [rows]; of labels or values
   std::vector<int32_t> ids, types, labels;     // types: as many as ids, or none
+  std::vector<float> values;
 };
 
 Flat flatten(const std::vector<Example>& examples) {
   Flat flat;
   for (const Example& example : examples) {
     flat.lengths.push_back(std::ssize(example.input_ids));
-    flat.label_counts.push_back(std::ssize(example.labels));
+    flat.label_counts.push_back(std::ssize(example.labels) + std::ssize(example.values));
     if (!example.token_type_ids.empty()) {
       flat.types.resize(flat.ids.size());  // the rows before have zeros
       flat.types.insert(flat.types.end(), example.token_type_ids.begin(),
@@ -33,6 +34,7 @@ Flat flatten(const std::vector<Example>& examples) {
     }
     flat.ids.insert(flat.ids.end(), example.input_ids.begin(), example.input_ids.end());
     flat.labels.insert(flat.labels.end(), example.labels.begin(), example.labels.end());
+    flat.values.insert(flat.values.end(), example.values.begin(), example.values.end());
   }
   if (!flat.types.empty()) flat.types.resize(flat.ids.size());
   return flat;
@@ -40,14 +42,14 @@ Flat flatten(const std::vector<Example>& examples) {
 
 // What each rank brings, and the sums.
 struct Sizes {
-  std::vector<int64_t> rows, tokens, labels;  // [ranks]
-  int64_t all_rows = 0, all_tokens = 0, all_labels = 0, truncated_rows = 0;
+  std::vector<int64_t> rows, tokens, labels, values;  // [ranks]
+  int64_t all_rows = 0, all_tokens = 0, all_labels = 0, all_values = 0, truncated_rows = 0;
   bool have_types = false;
   int64_t type_tokens() const { return have_types ? all_tokens : 0; }
 };
 
 Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncated_rows) {
-  constexpr int64_t kNumbers = 5;
+  constexpr int64_t kNumbers = 6;
   at::Tensor mine = at::zeros({kNumbers}, at::kLong);
   int64_t* number = mine.mutable_data_ptr<int64_t>();
   number[0] = std::ssize(flat.lengths);
@@ -55,6 +57,7 @@ Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncat
   number[2] = std::ssize(flat.labels);
   number[3] = std::ssize(flat.types);
   number[4] = truncated_rows;
+  number[5] = std::ssize(flat.values);
   const at::Tensor all = communicator.all_gather(mine);
   Sizes sizes;
   for (int rank = 0; rank < communicator.world().ranks; ++rank) {
@@ -67,6 +70,8 @@ Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncat
     sizes.all_labels += of_rank[2];
     sizes.have_types |= of_rank[3] > 0;
     sizes.truncated_rows += of_rank[4];
+    sizes.values.push_back(of_rank[5]);
+    sizes.all_values += of_rank[5];
   }
   return sizes;
 }
@@ -90,7 +95,7 @@ void check_shares(const World& world, const Sizes& sizes) {
 template <class T>
 std::vector<std::vector<T>> gather(Communicator& communicator, const std::vector<T>& mine,
                                    const std::vector<int64_t>& sizes, bool keep) {
-  const auto type = sizeof(T) == sizeof(int64_t) ? at::kLong : at::kInt;
+  constexpr auto type = c10::CppTypeToScalarType<T>::value;
   const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
   const int64_t piece = std::max<int64_t>(1, kGatheredNumbers / std::ssize(sizes));
   std::vector<std::vector<T>> all(sizes.size());
@@ -121,10 +126,12 @@ struct Arrays {
         label_offsets(take<int64_t>(at, sizes.all_rows + 1)),
         ids(take<int32_t>(at, sizes.all_tokens)),
         types(take<int32_t>(at, sizes.type_tokens())),
-        labels(take<int32_t>(at, sizes.all_labels)) {}
+        labels(take<int32_t>(at, sizes.all_labels)),
+        values(take<float>(at, sizes.all_values)) {}
 
   Span<int64_t> offsets, label_offsets;
   Span<int32_t> ids, types, labels;
+  Span<float> values;
 
  private:
   template <class T>
@@ -139,7 +146,8 @@ struct Arrays {
 size_t bytes_of(const Sizes& sizes) {
   return static_cast<size_t>(2 * (sizes.all_rows + 1)) * sizeof(int64_t) +
          static_cast<size_t>(sizes.all_tokens + sizes.type_tokens() + sizes.all_labels) *
-             sizeof(int32_t);
+             sizeof(int32_t) +
+         static_cast<size_t>(sizes.all_values) * sizeof(float);
 }
 
 // Puts what the ranks brought into row order. counts: numbers of each row, by rank.
@@ -157,7 +165,8 @@ class InRowOrder {
     });
   }
 
-  void numbers(const std::vector<std::vector<int32_t>>& by_rank, std::span<int32_t> out) const {
+  template <class T>
+  void numbers(const std::vector<std::vector<T>>& by_rank, std::span<T> out) const {
     std::vector<size_t> taken(by_rank.size());
     size_t at = 0;
     each_block([&](size_t rank, std::span<const int64_t> counts) {
@@ -201,6 +210,7 @@ TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
   const auto label_counts = gather(communicator, flat.label_counts, sizes.rows, keep);
   const auto ids = gather(communicator, flat.ids, sizes.tokens, keep);
   const auto labels = gather(communicator, flat.labels, sizes.labels, keep);
+  const auto values = gather(communicator, flat.values, sizes.values, keep);
   std::vector<std::vector<int32_t>> types;
   if (sizes.have_types) types = gather(communicator, flat.types, sizes.tokens, keep);
 
@@ -212,7 +222,8 @@ TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
         by_tokens.offsets(out.offsets);
         by_labels.offsets(out.label_offsets);
         by_tokens.numbers(ids, out.ids);
-        by_labels.numbers(labels, out.labels);
+        if (sizes.all_labels > 0) by_labels.numbers(labels, out.labels);
+        if (sizes.all_values > 0) by_labels.numbers(values, out.values);
         if (sizes.have_types) by_tokens.numbers(types, out.types);
       });
 
@@ -223,6 +234,7 @@ TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
   store.input_ids = arrays.ids;
   store.token_type_ids = arrays.types;
   store.labels = arrays.labels;
+  store.values = arrays.values;
   store.label_names = std::move(label_names);
   store.truncated_rows = sizes.truncated_rows;
   store.owner = memory;

@@ -12,13 +12,23 @@
 
 namespace rankwise {
 
+// How the rows of a task become units.
+struct Packing {
+  TaskType task = TaskType::kSeqCls;
+  int64_t decoder_start_token = 0, pad_token = 0;  // SEQ_2_SEQ_LM: the decoder reads the labels
+                                                   // shifted by the first, ignored ones as the second
+};
+
 // Packs rows end to end, T rounded up to a multiple of 16. targets as the task wants them (unit.h).
-Unit pack(const TokenStore& store, const UnitRows& rows, TaskType task);
+Unit pack(const TokenStore& store, const UnitRows& rows, const Packing& packing);
+
+// How many targets of the loss a row has: 1, or its labels that are not ignored.
+int64_t target_count(const TokenStore& store, int64_t row, TaskType task);
 
 // Hands out the units of a list in order, each packed one ahead on a background thread.
 class Loader {
  public:
-  Loader(const TokenStore& store, TaskType task) : store_(store), task_(task) {}
+  Loader(const TokenStore& store, const Packing& packing) : store_(store), packing_(packing) {}
   // Calls `each(unit, index in `units`)` for the dealt indices, in that order. Stops early when
   // `each` returns false.
   void run(std::span<const UnitRows> units, std::span<const int64_t> dealt,
@@ -26,7 +36,7 @@ class Loader {
 
  private:
   const TokenStore& store_;
-  TaskType task_;
+  Packing packing_;
 };
 
 }  // namespace rankwise

@@ -64,10 +64,21 @@ void for_each_row(int64_t count, const Body& body) {
   if (first) std::rethrow_exception(first);
 }
 
+// Every row has a label or none has.
+void check_labels(const TokenStore& store, const std::filesystem::path& file) {
+  if (!store.labelled()) return;
+  for (int64_t row = 0; row < store.rows(); ++row) {
+    const auto at = static_cast<size_t>(row);
+    if (store.label_offsets[at] != store.label_offsets[at + 1]) continue;
+    throw input_error("{}: row {} has no label, but others have", file.string(), row + 1)
+        .as_agreed();  // the store is the same on all ranks
+  }
+}
+
 }  // namespace
 
 TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
-                   const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary) {
+                   const RowLimits& limits) {
   const World& world = communicator.world();
   std::vector<Row> rows;
   together(communicator, "read " + file.string(), [&] { rows = read_share(world, file); });
@@ -83,7 +94,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   together(communicator, "tokenise " + file.string(), [&] {
     for_each_row(std::ssize(rows), [&](size_t i) {
       bool cut = false;
-      examples[i] = task.encode(rows[i], file, tokenizer, max_length, vocabulary, cut);
+      examples[i] = task.encode(rows[i], file, limits, cut);
       truncated[i] = cut;
       rows[i].columns = nullptr;  // the text is not needed any more
     });
@@ -94,8 +105,11 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   });
   rows = {};
 
-  return gather_store(communicator, std::move(examples),
-                      std::count(truncated.begin(), truncated.end(), 1), task.label_names());
+  TokenStore store =
+      gather_store(communicator, std::move(examples),
+                   std::count(truncated.begin(), truncated.end(), 1), task.label_names());
+  check_labels(store, file);
+  return store;
 }
 
 }  // namespace rankwise

@@ -12,6 +12,6 @@ namespace rankwise {
 // Where the task has no labels fixed yet, they are collected first. Errors (all ranks): kInput,
 // kModel.
 TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
-                   const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary);
+                   const RowLimits& limits);
 
 }  // namespace rankwise

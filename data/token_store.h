@@ -16,6 +16,7 @@ struct Example {
   std::vector<int32_t> input_ids;
   std::vector<int32_t> token_type_ids;  // empty: all 0
   std::vector<int32_t> labels;  // one class, or one id a token with -100 = ignored; empty: no label
+  std::vector<float> values;    // of a regression in place of labels: one number
 };
 
 class TokenStore {
@@ -27,12 +28,15 @@ class TokenStore {
   std::span<const int32_t> ids(int64_t row) const { return span(input_ids, offsets, row); }
   std::span<const int32_t> types(int64_t row) const;      // empty where the store has none
   std::span<const int32_t> labels_of(int64_t row) const;  // one number, or one a token
+  std::span<const float> values_of(int64_t row) const;    // one number, of a regression
+  bool labelled() const { return !labels.empty() || !values.empty(); }
 
   std::span<const int64_t> offsets;         // [rows + 1]
   std::span<const int32_t> input_ids;       // [tokens]
   std::span<const int32_t> token_type_ids;  // [tokens] or empty
-  std::span<const int64_t> label_offsets;   // [rows + 1]
+  std::span<const int64_t> label_offsets;   // [rows + 1], into labels or values
   std::span<const int32_t> labels;
+  std::span<const float> values;  // of a regression; a store has labels, values or neither
   std::vector<std::string>
       label_names;  // SEQ_CLS, TOKEN_CLS: by class index; whole numbers as texts
   int64_t truncated_rows = 0;
@@ -40,8 +44,9 @@ class TokenStore {
   std::string identity;               // hash_of this
 
  private:
-  static std::span<const int32_t> span(std::span<const int32_t> values,
-                                       std::span<const int64_t> offsets, int64_t row) {
+  template <class T>
+  static std::span<const T> span(std::span<const T> values, std::span<const int64_t> offsets,
+                                 int64_t row) {
     return values.subspan(static_cast<size_t>(offsets[row]),
                           static_cast<size_t>(offsets[row + 1] - offsets[row]));
   }

@@ -1,8 +1,6 @@
 // evaluate: loss and metrics of a base with or without an adapter, as one JSON object; predictions
 // in the input's order.
-#include <ATen/Parallel.h>
-
-#include <cmath>
+#include <iterator>
 
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
@@ -36,30 +34,36 @@ class Evaluate : public Job {
   std::string predictions_file_;
 };
 
-std::string predictions_text(const std::vector<int64_t>& classes,
+// predictions: [rows] classes or, of a regression, numbers.
+std::string predictions_text(const at::Tensor& predictions,
                              const std::vector<std::string>& labels) {
   std::string text;
-  for (const int64_t index : classes) {
-    Json line = {{"prediction", index}};
-    if (index < static_cast<int64_t>(labels.size()))
-      line["label"] = labels[static_cast<size_t>(index)];
+  for (int64_t row = 0; row < predictions.size(0); ++row) {
+    Json line;
+    if (predictions.is_floating_point()) {
+      line["prediction"] = predictions.const_data_ptr<float>()[row];
+    } else {
+      const int64_t index = predictions.const_data_ptr<int64_t>()[row];
+      line["prediction"] = index;
+      if (index < std::ssize(labels)) line["label"] = labels[static_cast<size_t>(index)];
+    }
     text += line.dump() + "\n";
   }
   return text;
 }
 
 Outcome Evaluate::run(JobContext& context, const Fields&) {
-  context.communicator.limit_waits(machine_.hang_timeout);
   const std::string& file = data_.validation_file.empty() ? data_.test_file : data_.validation_file;
-  if (file.empty()) throw usage_error("--validation_file must be given");
-  at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
-  Setup setup = set_up(context, model_, data_);
+  data_.labels_optional = !predictions_file_.empty();
+  Setup setup = set_up(context, machine_, model_, data_, [&] {
+    if (file.empty()) throw usage_error("--validation_file must be given");
+  });
   const TokenStore store = prepare_file(context, setup, file);
-  std::unique_ptr<Method> method = setup.adapter ? method_of(*setup.adapter) : nullptr;
-  const AdaptedModel model = build_model(context, setup, model_, data_, std::move(method), 42);
-  std::vector<int64_t> classes;
+  const AdaptedModel model = build_model(
+      context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
+  at::Tensor predictions;
   const Evaluation evaluation = evaluate(context, model, store, *setup.task, unit_rows_,
-                                         predictions_file_.empty() ? nullptr : &classes);
+                                         predictions_file_.empty() ? nullptr : &predictions);
   Json result = Json::object();
   for (const auto& [name, value] : evaluation.values) {
     const bool whole = name == "eval_samples" || name == "eval_tokens";
@@ -68,7 +72,8 @@ Outcome Evaluate::run(JobContext& context, const Fields&) {
   context.out << result.dump() << std::endl;
   together(context.communicator, "writing predictions", [&] {
     if (context.communicator.world().rank == 0 && !predictions_file_.empty()) {
-      write_file_durably(predictions_file_, predictions_text(classes, setup.task->label_names()));
+      write_file_durably(predictions_file_,
+                         predictions_text(predictions, setup.task->label_names()));
     }
   });
   return Outcome::kDone;

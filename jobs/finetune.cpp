@@ -31,6 +31,10 @@ class Finetune : public Job {
     method_.declare(fields);
     training_.declare(fields);
     machine_.declare(fields);
+    fields
+        .add("check_steps", training_.check_steps,
+             "updates between comparisons of the adapter over ranks; 0: never")
+        .at_least(0);
   }
   bool saves_on_stop() const override { return true; }
   Outcome run(JobContext& context, const Fields& fields) override;
@@ -142,10 +146,10 @@ std::map<std::string, std::string> Finetune::settings(const Fields& fields,
 
 Outcome Finetune::run(JobContext& context, const Fields& fields) {
   Communicator& communicator = context.communicator;
-  communicator.limit_waits(machine_.hang_timeout);
-  machine_.check();
-  training_.check(!data_.validation_file.empty());
-  if (data_.train_file.empty()) throw usage_error("--train_file must be given");
+  Setup setup = set_up(context, machine_, model_, data_, [&] {
+    training_.check(!data_.validation_file.empty());
+    if (data_.train_file.empty()) throw usage_error("--train_file must be given");
+  });
   if (training_.time_limit) {
     context.deadline =
         context.started + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
@@ -166,36 +170,39 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   if (state) stored = parse_json(state->attributes.at("settings"), "checkpoint", ErrorKind::kModel);
   resolve(context, fields, stored);
 
-  Setup setup = set_up(context, model_, data_);
   const TokenStore train = prepare_file(context, setup, data_.train_file);
   std::optional<TokenStore> validation;
   if (!data_.validation_file.empty() && training_.eval_strategy != "no")
     validation = prepare_file(context, setup, data_.validation_file);
-  AdaptedModel model = build_model(context, setup, model_, data_, method_.take(setup),
-                                   static_cast<uint64_t>(training_.seed));
+  AdaptedModel model = build_model(
+      context, setup, model_, data_, [&] { return method_.take(setup); },
+      static_cast<uint64_t>(training_.seed));
   const std::map<std::string, std::string> settings = this->settings(fields, model, train);
-  if (stored) compare_settings(*stored, settings);
 
-  Trainer trainer(context, training_,
-                  {model, *setup.task, train, validation ? &*validation : nullptr, mine,
-                   model_.model_name_or_path, settings});
-  if (state) trainer.restore(*state);
-  if (state && trainer.updates_done() >= trainer.updates_in_all()) {
+  std::optional<Trainer> trainer;
+  together(communicator, "setting up the training", [&] {
+    if (stored) compare_settings(*stored, settings);
+    trainer.emplace(context, training_,
+                    Run{model, *setup.task, train, validation ? &*validation : nullptr, mine,
+                        model_.model_name_or_path, settings});
+    if (state) trainer->restore(*state);
+  });
+  if (state && trainer->updates_done() >= trainer->updates_in_all()) {
     context.log.info("{}: the run is finished ({} updates)", training_.output_dir,
-                     trainer.updates_done());
+                     trainer->updates_done());
     return Outcome::kDone;
   }
   introduce(context.log, model,
             train.tokens() / train.rows() * training_.per_device_train_batch_size);
   if (state)
-    context.log.info("going on after update {} of {}", trainer.updates_done(),
-                     trainer.updates_in_all());
+    context.log.info("going on after update {} of {}", trainer->updates_done(),
+                     trainer->updates_in_all());
   together(communicator, "writing run.ini", [&] {
     if (mine)
       write_file_durably(std::filesystem::path(training_.output_dir) / "run.ini",
                          run_ini("finetune", fields));
   });
-  const Outcome outcome = trainer.run();
+  const Outcome outcome = trainer->run();
   if (outcome == Outcome::kDone) context.log.info("saved in {}", training_.output_dir);
   return outcome;
 }

@@ -45,7 +45,8 @@ Outcome Inspect::run(JobContext& context, const Fields&) {
               precision(model_.torch_dtype, model_.bf16),
               {},
               nullptr,
-              make_task(task_type(model_.task_type), data)};
+              nullptr};
+  setup.task = make_task(setup.task_type, data, setup.config);
   if (!model_.adapter_name_or_path.empty())
     setup.adapter = read_adapter_folder(model_.adapter_name_or_path.front());
   const BuildOptions build{setup.task_type, label_count(setup, data), model_.model_dropout};

@@ -1,7 +1,6 @@
 // merge: folds an adapter into the base and writes a model folder in Hugging Face's form; says how
 // far any logit moved.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <fstream>
 
@@ -31,6 +30,8 @@ class Merge : public Job {
   Outcome run(JobContext& context, const Fields& fields) override;
 
  private:
+  void check() const;
+
   ModelOptions model_;
   DataOptions data_;
   MachineOptions machine_;
@@ -41,8 +42,8 @@ class Merge : public Job {
 Unit probe(int64_t vocabulary) {
   constexpr int64_t kRows = 8, kLength = 16;
   Unit unit;
-  unit.tokens = at::arange(kRows * kLength).mul(7919).remainder(vocabulary).to(at::kLong);
-  for (int64_t row = 0; row <= kRows; ++row) unit.bounds.push_back(row * kLength);
+  unit.text.tokens = at::arange(kRows * kLength).mul(7919).remainder(vocabulary).to(at::kLong);
+  for (int64_t row = 0; row <= kRows; ++row) unit.text.bounds.push_back(row * kLength);
   for (int64_t row = 0; row < kRows; ++row) unit.rows.push_back(row);
   return unit;
 }
@@ -57,7 +58,8 @@ std::vector<TensorBytes> tensors_of(const AdaptedModel& model, at::ScalarType ty
 
 Json merged_config(const Setup& setup, const std::string& torch_dtype) {
   Json config = setup.config.json();
-  const std::vector<std::string>& labels = setup.task->label_names();
+  std::vector<std::string> labels = setup.task->label_names();
+  if (setup.task->regression()) labels = {"LABEL_0"};
   config["architectures"] = {"BertForSequenceClassification"};
   config.erase("torch_dtype");
   config["dtype"] = torch_dtype;
@@ -87,17 +89,19 @@ void write_folder(const Setup& setup, const AdaptedModel& model, const fs::path&
   }
 }
 
-Outcome Merge::run(JobContext& context, const Fields&) {
-  context.communicator.limit_waits(machine_.hang_timeout);
+void Merge::check() const {
   if (output_dir_.empty()) throw usage_error("--output_dir must be given");
   if (model_.adapter_name_or_path.empty())
     throw usage_error("--adapter_name_or_path must be given");
   if (model_.bf16)
     throw usage_error(
         "--bf16 does not apply to merge: --torch_dtype says how the merged model is written");
-  at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
-  Setup setup = set_up(context, model_, data_);
-  AdaptedModel model = build_model(context, setup, model_, data_, method_of(*setup.adapter), 42);
+}
+
+Outcome Merge::run(JobContext& context, const Fields&) {
+  Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
+  AdaptedModel model = build_model(
+      context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
   const Unit unit = probe(setup.vocabulary);
   const at::Tensor adapted = model.evaluate(unit).logits;
   together(context.communicator, "merging", [&] { model.merge(setup.precision.base); });

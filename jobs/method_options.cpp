@@ -16,7 +16,7 @@ void MethodOptions::declare(Fields& fields) {
 }
 
 std::unique_ptr<Method> MethodOptions::take(const Setup& setup) {
-  if (setup.adapter) return method_of(*setup.adapter);
+  if (setup.adapter) return method_of(setup.adapter);
   for (size_t i = 0; i < methods_.size(); ++i) {
     if (peft_type_ == methods()[i].peft_type) return std::move(methods_[i]);
   }

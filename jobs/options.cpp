@@ -1,7 +1,6 @@
 // The options, their ranges and their help; and what contradicts what.
 #include "jobs/options.h"
 
-#include "distributed/comm/nccl.h"
 #include "distributed/core/error.h"
 #include "jobs/training/schedule.h"
 
@@ -33,8 +32,12 @@ void ModelOptions::declare_adapter(Fields& fields) {
 
 void MachineOptions::declare(Fields& fields) {
   fields.group("machine");
-  fields.add("device", device, "where to compute").one_of({"auto", "cpu"});
-  fields.add("backend", backend, "who sums gradients").one_of({"auto", "mpi", "nccl"});
+  fields.add("device", device, "where to compute; auto: cpu for now")
+      .one_of({"auto", "cpu", "cuda"});
+  fields
+      .add("backend", backend,
+           "who sums gradients; auto: nccl where every rank has a GPU, else mpi")
+      .one_of({"auto", "mpi", "nccl"});
   fields.add("threads", threads, "threads of a rank")
       .at_least(1)
       .default_text("allowed cores / ranks on the node");
@@ -46,10 +49,7 @@ void MachineOptions::declare(Fields& fields) {
 }
 
 void MachineOptions::check() const {
-  if (backend != "nccl") return;
-  const std::string reason = nccl_unavailable();
-  throw usage_error("--backend nccl: {}",
-                    reason.empty() ? "training on GPUs is not supported yet" : reason);
+  if (device == "cuda") throw usage_error("--device cuda: computing on GPUs is not supported yet");
 }
 
 void TrainingOptions::declare(Fields& fields) {
@@ -90,6 +90,17 @@ void TrainingOptions::declare(Fields& fields) {
       .less_than(1)
       .changes_result();
   fields.add("adam_epsilon", adamw.adam_epsilon, "added to the root").more_than(0).changes_result();
+  fields.add("loraplus_lr_ratio", lora_plus.lr_ratio, "LoRA+: B's learning rate over A's")
+      .more_than(0)
+      .default_text("none")
+      .changes_result();
+  fields.add("loraplus_weight_decay", lora_plus.weight_decay, "weight decay with LoRA+")
+      .at_least(0)
+      .changes_result();
+  fields
+      .add("loraplus_lr_embedding", lora_plus.lr_embedding, "rate of adapted embeddings with LoRA+")
+      .at_least(0)
+      .changes_result();
   fields.add("max_grad_norm", max_grad_norm, "longest gradient; 0: as it is")
       .at_least(0)
       .changes_result();
@@ -167,6 +178,14 @@ void TrainingOptions::check(bool has_validation) const {
         "--global_batch_size {} is not a multiple of --per_device_train_batch_size {}",
         *global_batch_size, per_device_train_batch_size);
   }
+  if (lora_plus.lr_ratio && adamw.weight_decay != 0)
+    throw usage_error(
+        "--weight_decay does not act with --loraplus_lr_ratio: use --loraplus_weight_decay");
+  const LoraPlusOptions untouched;
+  if (!lora_plus.lr_ratio && (lora_plus.weight_decay != untouched.weight_decay ||
+                              lora_plus.lr_embedding != untouched.lr_embedding))
+    throw usage_error(
+        "--loraplus_weight_decay and --loraplus_lr_embedding need --loraplus_lr_ratio");
   for (const std::string& to : report_to) {
     if (to != "jsonl" && to != "tensorboard" && to != "none")
       throw usage_error("--report_to {}: must be jsonl, tensorboard or none", to);

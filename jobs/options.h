@@ -8,6 +8,7 @@
 
 #include "distributed/core/field.h"
 #include "jobs/training/optimizer.h"
+#include "jobs/training/parameter_groups.h"
 
 namespace rankwise {
 
@@ -30,13 +31,14 @@ struct MachineOptions {
   bool allow_mixed_hosts = false;
   double hang_timeout = 300;
 
-  void check() const;  // Errors: kUsage: a backend that this machine lacks
+  void check() const;  // Errors: kUsage: a device that is not supported
 
   void declare(Fields& fields);
 };
 
 struct TrainingOptions {
   AdamWOptions adamw;
+  LoraPlusOptions lora_plus;
   std::string output_dir;
   double num_train_epochs = 3;
   int64_t max_steps = -1;
@@ -48,6 +50,8 @@ struct TrainingOptions {
   int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   int64_t seed = 42;
+
+  int64_t check_steps = 0;
 
   int64_t logging_steps = 10;
   std::optional<std::string> logging_dir;

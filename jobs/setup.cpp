@@ -1,6 +1,8 @@
 // Reads folders on every rank and agrees after each step; weights are for peft/model/base_model.
 #include "jobs/setup.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 
 #include "data/prepare.h"
@@ -9,16 +11,35 @@
 namespace rankwise {
 namespace {
 
+// Tokens that the model has positions for; none where it has no table of them.
+std::optional<int64_t> position_limit(const Config& config) {
+  if (config.has("relative_attention_num_buckets")) return std::nullopt;
+  const int64_t positions =
+      config.integer("max_position_embeddings", config.integer("n_positions", 512));
+  return config.text("model_type") == "roberta" ? positions - config.integer("pad_token_id", 1) - 1
+                                                : positions;
+}
+
 int64_t longest(const Setup& setup, const DataOptions& data) {
-  int64_t limit = setup.config.integer("max_position_embeddings", 512);
-  if (setup.tokenizer && setup.tokenizer->model_max_length())
-    limit = std::min(limit, *setup.tokenizer->model_max_length());
-  if (!data.max_length) return limit;
-  if (*data.max_length > setup.config.integer("max_position_embeddings", 512)) {
-    throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
-                      limit);
+  constexpr int64_t kNoLimit = 512;
+  const std::optional<int64_t> limit = position_limit(setup.config);
+  if (data.max_length) {
+    if (limit && *data.max_length > *limit)
+      throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
+                        *limit);
+    return *data.max_length;
   }
-  return *data.max_length;
+  int64_t length = limit.value_or(kNoLimit);
+  if (setup.tokenizer && setup.tokenizer->model_max_length())
+    length = std::min(length, *setup.tokenizer->model_max_length());
+  return length;
+}
+
+// Whether the adapter, or a base that is used as it is, has one output that is a number.
+bool made_for_regression(const Setup& setup, const DataOptions& data) {
+  if (setup.adapter && setup.adapter->labels) return setup.adapter->labels->empty();
+  const Json names = setup.config.json().value("id2label", Json());
+  return data.train_file.empty() && names.is_object() && names.size() == 1;
 }
 
 // Token types come from the rows themselves; the model has a row of its table for each.
@@ -29,12 +50,20 @@ void check_token_types(const TokenStore& store, const Config& config, const std:
   const auto row = std::upper_bound(store.offsets.begin(), store.offsets.end(),
                                     worst - store.token_type_ids.begin());
   throw input_error("{}: row {}: token_type_ids has {}, but the model knows {} token types", file,
-                    row - store.offsets.begin(), *worst, known);
+                    row - store.offsets.begin(), *worst, known)
+      .as_agreed();  // the store is the same on all ranks
 }
 
 }  // namespace
 
-Setup set_up(JobContext& context, const ModelOptions& model, const DataOptions& data) {
+Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
+             const DataOptions& data, const std::function<void()>& check) {
+  context.communicator.limit_waits(machine.hang_timeout);
+  at::set_num_threads(static_cast<int>(machine.threads.value_or(context.default_threads)));
+  together(context.communicator, "checking the options", [&] {
+    machine.check();
+    check();
+  });
   std::optional<Setup> setup;
   together(context.communicator, "reading the model folder", [&] {
     if (model.model_name_or_path.empty()) throw usage_error("--model_name_or_path must be given");
@@ -51,7 +80,9 @@ Setup set_up(JobContext& context, const ModelOptions& model, const DataOptions& 
     if (!model.adapter_name_or_path.empty())
       setup->adapter = read_adapter_folder(model.adapter_name_or_path.front());
     setup->tokenizer = load_tokenizer(folder);
-    setup->task = make_task(setup->task_type, data);
+    DataOptions known = data;
+    if (!known.num_labels && made_for_regression(*setup, data)) known.num_labels = 1;
+    setup->task = make_task(setup->task_type, known, setup->config);
     setup->vocabulary = setup->config.integer("vocab_size");
     setup->max_length = longest(*setup, data);
     if (setup->adapter && setup->adapter->labels) setup->task->fix_labels(*setup->adapter->labels);
@@ -61,8 +92,8 @@ Setup set_up(JobContext& context, const ModelOptions& model, const DataOptions& 
 
 TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file) {
   context.communicator.enter_phase("tokenising " + file);
-  TokenStore store = prepare(context.communicator, *setup.task, file, setup.tokenizer.get(),
-                             setup.max_length, setup.vocabulary);
+  TokenStore store = prepare(context.communicator, *setup.task, file,
+                             {setup.tokenizer.get(), setup.max_length, setup.vocabulary});
   check_token_types(store, setup.config, file);
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);
@@ -70,6 +101,7 @@ TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& fi
 }
 
 int64_t label_count(const Setup& setup, const DataOptions& data) {
+  if (setup.task->regression()) return 1;
   if (data.num_labels) return *data.num_labels;
   if (!setup.task->label_names().empty())
     return std::max<int64_t>(2, static_cast<int64_t>(setup.task->label_names().size()));
@@ -79,21 +111,26 @@ int64_t label_count(const Setup& setup, const DataOptions& data) {
   return setup.config.integer("num_labels", 2);
 }
 
-std::unique_ptr<Method> method_of(const AdapterFolder& folder) {
-  const Json& type = folder.config["peft_type"];
+std::unique_ptr<Method> method_of(const std::optional<AdapterFolder>& folder) {
+  if (!folder) return nullptr;
+  const Json& type = folder->config["peft_type"];
   try {
     std::unique_ptr<Method> method = make_method(type.get<std::string>());
-    method->read_config(folder.config);
+    method->read_config(folder->config);
     return method;
   } catch (const Error& error) {
     throw Error(ErrorKind::kModel,
-                fmt::format("{}/adapter_config.json: {}", folder.folder.string(), error.what()),
+                fmt::format("{}/adapter_config.json: {}", folder->folder.string(), error.what()),
                 error.hint());
   }
 }
 
 AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& options,
-                         const DataOptions& data, std::unique_ptr<Method> method, uint64_t seed) {
+                         const DataOptions& data,
+                         const std::function<std::unique_ptr<Method>()>& make_method,
+                         uint64_t seed) {
+  std::unique_ptr<Method> method;
+  together(context.communicator, "choosing the method", [&] { method = make_method(); });
   const BuildOptions build{setup.task_type, label_count(setup, data), options.model_dropout};
   BaseModel base =
       load_model(context.communicator, setup.model_folder, build, setup.precision, seed);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -27,22 +28,26 @@ struct Setup {
   int64_t max_length = 0, vocabulary = 0;
 };
 
-// Collective. Labels of an adapter folder are fixed in the task. Errors (all ranks): kUsage,
-// kModel.
-Setup set_up(JobContext& context, const ModelOptions& model, const DataOptions& data);
+// Collective. What a job begins with: waits are limited, threads set, options refused that
+// contradict each other (check throws), the model's and the adapter's folder read. Labels of an
+// adapter folder are fixed in the task. Errors (all ranks): kUsage, kModel.
+Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
+             const DataOptions& data, const std::function<void()>& check);
 
 // Collective. A dataset file, encoded; says how many rows were cut.
 TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file);
 
-// Collective. The base with `method` on it (null: bare), an adapter folder's values taken where
-// there is one.
+// Collective. The base with what `make_method` gives on it (null: bare), an adapter folder's values
+// taken where there is one. Errors (all ranks): kUsage, kModel.
 AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& options,
-                         const DataOptions& data, std::unique_ptr<Method> method, uint64_t seed);
+                         const DataOptions& data,
+                         const std::function<std::unique_ptr<Method>()>& make_method,
+                         uint64_t seed);
 
 // The number of classes: asked for, of the labels seen, or of config.json.
 int64_t label_count(const Setup& setup, const DataOptions& data);
 
-// A method as an adapter folder describes it.
-std::unique_ptr<Method> method_of(const AdapterFolder& folder);
+// A method as the adapter folder describes it; null where there is none. Errors: kModel.
+std::unique_ptr<Method> method_of(const std::optional<AdapterFolder>& folder);
 
 }  // namespace rankwise

@@ -5,6 +5,7 @@ namespace rankwise {
 
 std::unique_ptr<Job> make_finetune();
 std::unique_ptr<Job> make_evaluate();
+std::unique_ptr<Job> make_generate();
 std::unique_ptr<Job> make_merge();
 std::unique_ptr<Job> make_inspect();
 
@@ -12,6 +13,7 @@ const std::vector<Verb>& verbs() {
   static const std::vector<Verb> list = {
       {"finetune", "train an adapter, evaluate during training, checkpoint, save", make_finetune},
       {"evaluate", "loss and metrics of a base with or without an adapter", make_evaluate},
+      {"generate", "text from a base with or without an adapter", make_generate},
       {"merge", "fold adapters into the base and write a Hugging Face model folder", make_merge},
       {"inspect", "which modules an adapter will touch, parameter counts, memory and communication",
        make_inspect},

@@ -1,5 +1,4 @@
 // The way of a job: read options, bring ranks together, run the verb, end with an exit code.
-#include <ATen/Parallel.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -7,6 +6,7 @@
 #include <iostream>
 
 #include "distributed/comm/agree.h"
+#include "launcher/backend.h"
 #include "launcher/command_line.h"
 #include "launcher/failure.h"
 #include "launcher/help.h"
@@ -47,25 +47,24 @@ std::string text_of(const Fields& fields, const char* option) {
   return field ? field->text() : "";
 }
 
-int64_t set_threads(const Fields& fields, int64_t default_threads) {
+int64_t threads_of(const Fields& fields, int64_t default_threads) {
   const std::string text = text_of(fields, "threads");
-  const int64_t threads = text.empty() ? default_threads : std::stoll(text);
-  at::set_num_threads(static_cast<int>(threads));
-  return threads;
+  return text.empty() ? default_threads : std::stoll(text);
 }
 
 std::string counted(int64_t number, const char* what) {
   return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
 
-int run(Request& request, Communicator& communicator, const Surroundings& surroundings,
+int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundings& surroundings,
         std::chrono::steady_clock::time_point started) {
-  together(communicator, "reading the config file", [&] {
+  check_ranks(*ranks);
+  together(*ranks, "reading the config file", [&] {
     if (!request.config.empty()) read_config(request.config, request.fields);
   });
-  const World& world = communicator.world();
-  const Placement placement = find_placement(communicator);
-  const int64_t threads = set_threads(request.fields, placement.default_threads);
+  const World world = ranks->world();
+  const Placement placement = find_placement(*ranks);
+  const int64_t threads = threads_of(request.fields, placement.default_threads);
 
   std::ostream nowhere(nullptr);
   const Screen screen = standard_error();
@@ -77,6 +76,8 @@ int run(Request& request, Communicator& communicator, const Surroundings& surrou
                   counted(world.nodes, "node"), counted(threads, "thread"), placement.table);
     terminal.info("to stop and save: kill -USR1 {}", mpirun_of(getpid()).value_or(getpid()));
   }
+  ranks = with_backend(std::move(ranks), text_of(request.fields, "backend"), terminal);
+  Communicator& communicator = *ranks;
   std::ostream& out = world.rank == 0 ? std::cout : nowhere;
   JobContext context{.communicator = communicator,
                      .stop = stop_request(),
@@ -111,7 +112,7 @@ int main(int count, char** words) {
     }
     if (request.job->saves_on_stop()) watch_signals();
     communicator = start_ranks(surroundings);
-    return run(request, *communicator, surroundings, started);
+    return run(request, communicator, surroundings, started);
   } catch (...) {
     return report_failure(current_error(communicator ? communicator->phase() : "start"),
                           surroundings.rank, communicator.get(), std::cerr);

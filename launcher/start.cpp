@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "distributed/comm/agree.h"
+#include "distributed/comm/self_test.h"
 #include "distributed/core/error.h"
 
 namespace rankwise {
@@ -69,6 +70,16 @@ std::unique_ptr<Communicator> start_ranks(const Surroundings& surroundings) {
                 "--mpi=pmix");
   }
   return communicator;
+}
+
+void check_ranks(Communicator& communicator) {
+  constexpr double kLimitSeconds = 60;
+  if (communicator.world().ranks == 1) return;
+  const double limit = communicator.hang_timeout_seconds();
+  communicator.limit_waits(kLimitSeconds);
+  communicator.enter_phase("self-test of the collectives");
+  self_test(communicator);
+  communicator.limit_waits(limit);
 }
 
 Placement find_placement(Communicator& communicator) {

@@ -14,6 +14,12 @@ namespace rankwise {
 // that is not the launcher's.
 std::unique_ptr<Communicator> start_ranks(const Surroundings& surroundings);
 
+// Collective. Sums, broadcasts and gathers known numbers, so that a network or a library that loses
+// or changes some is found before it trains on them. Nothing to do for one rank. Errors (all
+// ranks): kCommunication: names the first rank with wrong numbers; a rank that is not heard of
+// within a minute.
+void check_ranks(Communicator& communicator);
+
 // Where each rank may run.
 struct Placement {
   std::string table;        // a line a node: "  host a: ranks 0-3 on cores 0-7"

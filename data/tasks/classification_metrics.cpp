@@ -39,7 +39,7 @@ class ClassificationMetrics : public Metrics {
     return counts;
   }
 
-  std::map<std::string, double> values(const std::vector<int64_t>& summed) const override {
+  std::map<std::string, double> values(const std::vector<int64_t>& summed, double) const override {
     std::map<std::string, double> values{{"accuracy", ratio(summed[kCorrect], summed[kRows])}};
     if (!binary_) return values;
     const int64_t hits = summed[kTruePositive];

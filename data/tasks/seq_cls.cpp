@@ -1,15 +1,19 @@
-// Sequence classification: text [text_pair] label, or input_ids [token_type_ids] labels. Metrics
-// are in classification_metrics.cpp.
+// Sequence classification: text [text_pair] label, or input_ids [token_type_ids] labels; with one
+// label a regression. Metrics are in classification_metrics.cpp and regression_metrics.cpp.
 #include "data/tasks/seq_cls.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <limits>
 
 #include "data/tasks/classification_metrics.h"
 #include "data/tasks/columns.h"
+#include "data/tasks/encode.h"
 #include "data/tasks/labels.h"
+#include "data/tasks/regression_metrics.h"
 
 namespace rankwise {
 namespace {
@@ -42,9 +46,12 @@ class SeqCls : public Task {
   explicit SeqCls(DataOptions options) : options_(std::move(options)) {}
 
   TaskType type() const override { return TaskType::kSeqCls; }
+  Packing packing() const override { return {type()}; }
+  bool regression() const override { return options_.num_labels == 1; }
 
   // A row whose label is missing or no label adds nothing here: encode says what is wrong with it.
   std::vector<std::string> labels_in(const Row& row) const override {
+    if (regression()) return {};
     const std::filesystem::path unnamed;
     const Columns columns(row, unnamed);
     const Json* value = columns.find(label_column(columns));
@@ -53,23 +60,33 @@ class SeqCls : public Task {
   }
 
   void fix_labels(std::vector<std::string> names) override {
+    if (regression()) {
+      if (names.empty()) return;
+      throw input_error("num_labels is 1, a regression, but there are {} labels: {}, …",
+                        names.size(), names[0]);
+    }
     labels_.fix(std::move(names), options_.num_labels);
   }
   const std::vector<std::string>& label_names() const override { return labels_.names(); }
 
-  Example encode(const Row& row, const std::filesystem::path& file, const Tokenizer* tokenizer,
-                 int64_t max_length, int64_t vocabulary, bool& truncated) const override {
+  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
+                 bool& truncated) const override {
     const Columns columns(row, file);
-    Example example = columns.find("input_ids")
-                          ? ready_made(columns, max_length, vocabulary, truncated)
-                          : tokenised(columns, tokenizer, max_length, vocabulary, truncated);
+    Example example = columns.find("input_ids") ? ready_made(columns, limits, truncated)
+                                                : text_example(columns, limits, truncated);
     drop_zeros(example.token_type_ids);
-    example.labels = {label_of(columns)};
+    if (options_.labels_optional && !columns.find(label_column(columns))) return example;
+    if (regression()) {
+      example.values = {value_of(columns)};
+    } else {
+      example.labels = {label_of(columns)};
+    }
     return example;
   }
 
   std::unique_ptr<Metrics> metrics() const override {
-    return classification_metrics(static_cast<int64_t>(label_names().size()));
+    return regression() ? regression_metrics()
+                        : classification_metrics(static_cast<int64_t>(label_names().size()));
   }
 
  private:
@@ -77,11 +94,26 @@ class SeqCls : public Task {
     return columns.find("input_ids") && columns.find("labels") ? "labels" : options_.label_column;
   }
 
+  float value_of(const Columns& columns) const {
+    const std::string column = label_column(columns);
+    const Json& value = columns.at(column);
+    if (value.is_number()) return value.get<float>();
+    float number = 0;
+    const std::string text = value.is_string() ? value.get<std::string>() : "";
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (text.empty() || failure != std::errc() || end != text.data() + text.size() ||
+        !std::isfinite(number)) {
+      throw columns.error("column '{}' must be a number for a regression, it is {}", column,
+                          value.dump().substr(0, 60));
+    }
+    return number;
+  }
+
   int32_t label_of(const Columns& columns) const {
     const std::string column = label_column(columns);
     const Json& value = columns.at(column);
     if (is_fraction(value)) {
-      throw columns.error("column '{}' holds {}: regression is not supported yet", column,
+      throw columns.error("column '{}' holds {}: --num_labels 1 makes it a regression", column,
                           value.dump());
     }
     const auto text = label_text(value);
@@ -105,57 +137,14 @@ class SeqCls : public Task {
                         fmt::join(names.begin(), names.begin() + shown, ", "));
   }
 
-  Example ready_made(const Columns& columns, int64_t max_length, int64_t vocabulary,
-                     bool& truncated) const {
-    Example example;
-    example.input_ids = columns.ids("input_ids", vocabulary);
-    const size_t length = example.input_ids.size();
-    if (length == 0) throw columns.error("column 'input_ids' is empty");
-    if (columns.find("attention_mask")) {
-      const auto mask = columns.ids("attention_mask", 2);
-      if (std::count(mask.begin(), mask.end(), 1) != static_cast<std::ptrdiff_t>(length)) {
-        throw columns.error(
-            "column 'attention_mask' must be 1 for each of the {} input_ids: "
-            "padded rows are not supported",
-            length);
-      }
-    }
-    if (columns.find("token_type_ids")) {
-      example.token_type_ids = columns.ids("token_type_ids", std::numeric_limits<int32_t>::max());
-      if (example.token_type_ids.size() != length) {
-        throw columns.error("column 'token_type_ids' has {} entries, 'input_ids' has {}",
-                            example.token_type_ids.size(), length);
-      }
-    }
-    truncated = length > static_cast<size_t>(max_length);
-    if (truncated) {
-      example.input_ids.resize(static_cast<size_t>(max_length));
-      if (!example.token_type_ids.empty()) {
-        example.token_type_ids.resize(static_cast<size_t>(max_length));
-      }
-    }
-    return example;
-  }
-
-  Example tokenised(const Columns& columns, const Tokenizer* tokenizer, int64_t max_length,
-                    int64_t vocabulary, bool& truncated) const {
+  Example text_example(const Columns& columns, const RowLimits& limits, bool& truncated) const {
     const std::string& text = columns.text(options_.text_column);
     const bool has_pair = options_.text_pair_column != DataOptions().text_pair_column ||
                           columns.find(options_.text_pair_column);
     std::optional<std::string_view> pair;
     if (has_pair) pair = columns.text(options_.text_pair_column);
-    if (!tokenizer) {
-      throw Error(ErrorKind::kModel,
-                  columns.error("a row of text, but the model folder has no tokenizer").what());
-    }
-    Encoding encoding = tokenizer->encode(text, pair, max_length);
+    Encoding encoding = tokenised(columns, text, pair, limits);
     truncated = encoding.truncated;
-    for (const int32_t id : encoding.ids) {
-      if (id < 0 || id >= vocabulary) {
-        throw model_error("the tokenizer gives the id {}, but the model's vocabulary has {}", id,
-                          vocabulary);
-      }
-    }
     return {std::move(encoding.ids), std::move(encoding.type_ids), {}};
   }
 
@@ -165,13 +154,7 @@ class SeqCls : public Task {
 
 }  // namespace
 
-std::unique_ptr<Task> make_seq_cls(const DataOptions& options) {
-  if (options.num_labels && *options.num_labels < 2) {
-    throw usage_error(
-        "--num_labels {}: a classification has two labels at least; regression is not supported "
-        "yet",
-        *options.num_labels);
-  }
+std::unique_ptr<Task> make_seq_cls(const DataOptions& options, const Config&) {
   return std::make_unique<SeqCls>(options);
 }
 

@@ -1,4 +1,4 @@
-// SEQ_CLS: one label for a text or a pair of texts.
+// SEQ_CLS: one label for a text or a pair of texts; a number where num_labels is 1.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,6 @@
 
 namespace rankwise {
 
-std::unique_ptr<Task> make_seq_cls(const DataOptions& options);  // Errors: kUsage
+std::unique_ptr<Task> make_seq_cls(const DataOptions& options, const Config& config);
 
 }  // namespace rankwise

@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "data/loader.h"
 #include "data/readers/reader.h"
 #include "data/token_store.h"
 #include "data/tokenizers/tokenizer.h"
 #include "distributed/core/field.h"
 #include "peft/base/task.h"
+#include "peft/hub/model_folder.h"
 
 namespace rankwise {
 
@@ -22,8 +24,12 @@ namespace rankwise {
 struct DataOptions {
   std::string train_file, validation_file, test_file;
   std::string text_column = "text", text_pair_column = "text_pair", label_column = "label";
+  std::string source_column = "source", target_column = "target";
+  std::string prompt_column = "prompt", completion_column = "completion";
+  std::optional<int64_t> max_target_length;  // SEQ_2_SEQ_LM; default: max_length
   std::optional<int64_t> max_length;  // default: the model's limit
   std::optional<int64_t> num_labels;
+  bool labels_optional = false;  // no option: whether the job does without labels
   void declare(Fields& fields);
 };
 
@@ -37,14 +43,24 @@ class Metrics {
   virtual std::vector<int64_t> counts(const at::Tensor& logits,
                                       const at::Tensor& targets) const = 0;
   virtual int64_t size() const = 0;
-  // summed counts → name → value, without "eval_" ("accuracy", "f1").
-  virtual std::map<std::string, double> values(const std::vector<int64_t>& summed) const = 0;
+  // summed counts and the mean loss → name → value, without "eval_" ("accuracy", "perplexity").
+  virtual std::map<std::string, double> values(const std::vector<int64_t>& summed,
+                                               double loss) const = 0;
+};
+
+// What the model sets for the rows.
+struct RowLimits {
+  const Tokenizer* tokenizer = nullptr;  // null: the model folder has none
+  int64_t max_length = 0, vocabulary = 0;
 };
 
 class Task {
  public:
   virtual ~Task() = default;
   virtual TaskType type() const = 0;
+  virtual Packing packing() const = 0;
+
+  virtual bool regression() const { return false; }  // a label is a number, not a class
 
   // First pass over the rows of a file: collects what must be known before encoding (label names).
   // `labels_found` texts of all ranks are united, sorted (integers by value, names by name), and
@@ -59,13 +75,11 @@ class Task {
   // missing, ids out of the vocabulary, a label out of range, an empty row. Sets `truncated` where
   // tokens were cut off.
   virtual Example encode(const Row& row, const std::filesystem::path& file,
-                         const Tokenizer* tokenizer, int64_t max_length, int64_t vocabulary,
-                         bool& truncated) const = 0;
+                         const RowLimits& limits, bool& truncated) const = 0;
   virtual std::unique_ptr<Metrics> metrics() const = 0;
 };
 
-std::unique_ptr<Task> make_task(
-    TaskType type,
-    const DataOptions& options);  // Errors: kUsage: not supported (names those that are)
+// config: the base model's. Errors: kUsage: not supported (names those that are).
+std::unique_ptr<Task> make_task(TaskType type, const DataOptions& options, const Config& config);
 
 }  // namespace rankwise

@@ -1,6 +1,7 @@
 // The list of tasks, and the options that all of them share.
 #include <fmt/ranges.h>
 
+#include "data/tasks/language_model.h"
 #include "data/tasks/seq_cls.h"
 #include "data/tasks/task.h"
 
@@ -9,11 +10,13 @@ namespace {
 
 struct Entry {
   TaskType type;
-  std::unique_ptr<Task> (*make)(const DataOptions&);
+  std::unique_ptr<Task> (*make)(const DataOptions&, const Config&);
 };
 
 constexpr Entry kTasks[] = {
     {TaskType::kSeqCls, make_seq_cls},
+    {TaskType::kCausalLm, make_causal_lm},
+    {TaskType::kSeq2SeqLm, make_seq_2_seq_lm},
 };
 
 }  // namespace
@@ -25,23 +28,37 @@ void DataOptions::declare(Fields& fields) {
   fields.add("test_file", test_file, "rows to evaluate on after training");
   fields.add("text_column", text_column, "column with the text");
   fields.add("text_pair_column", text_pair_column, "column with the second text of a pair, if any");
-  fields.add("label_column", label_column, "column with the label: a name or a whole number");
+  fields.add("label_column", label_column,
+             "column with the label: a name or a whole number, of a regression any number");
+  fields.add("source_column", source_column, "SEQ_2_SEQ_LM: column with the source text");
+  fields.add("target_column", target_column, "SEQ_2_SEQ_LM: column with the target text");
+  fields.add("prompt_column", prompt_column, "CAUSAL_LM: column with the prompt");
+  fields.add("completion_column", completion_column,
+             "CAUSAL_LM: column with the completion, which alone counts for the loss");
   fields
       .add("max_length", max_length,
            "tokens of a row, special ones included; longer rows are cut (and counted)")
       .at_least(1)
       .default_text("the model's limit")
       .changes_result();
-  fields.add("num_labels", num_labels, "number of classes; whole-number labels are then 0..n-1")
+  fields
+      .add("max_target_length", max_target_length,
+           "SEQ_2_SEQ_LM: tokens of a target; longer ones are cut")
+      .at_least(1)
+      .default_text("max_length")
+      .changes_result();
+  fields
+      .add("num_labels", num_labels,
+           "number of classes; whole-number labels are then 0..n-1; 1: regression")
       .at_least(1)
       .default_text("counted in the training file")
       .changes_result();
 }
 
-std::unique_ptr<Task> make_task(TaskType type, const DataOptions& options) {
+std::unique_ptr<Task> make_task(TaskType type, const DataOptions& options, const Config& config) {
   std::vector<std::string_view> supported;
   for (const Entry& entry : kTasks) {
-    if (entry.type == type) return entry.make(options);
+    if (entry.type == type) return entry.make(options, config);
     supported.push_back(name_of(entry.type));
   }
   throw usage_error("--task_type {} is not supported yet; supported: {}", name_of(type),

@@ -21,6 +21,7 @@ class Pipeline : public Tokenizer {
 
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   int64_t max_length) const override;
+  std::vector<int32_t> encode_plain(std::string_view text) const override { return ids_of(text); }
   std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override;
   int64_t vocabulary_size() const override;
   std::optional<int32_t> id_of(std::string_view token) const override;

@@ -26,6 +26,8 @@ class Tokenizer {
   // says.
   virtual Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                           int64_t max_length) const = 0;
+  // The text's own tokens: no special ones round it.
+  virtual std::vector<int32_t> encode_plain(std::string_view text) const = 0;
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
   virtual int64_t vocabulary_size() const = 0;
   virtual std::optional<int32_t> id_of(std::string_view token) const = 0;

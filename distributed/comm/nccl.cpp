@@ -4,10 +4,12 @@
 // errors and error handling".
 #include "distributed/comm/nccl.h"
 
+#include <ATen/ops/zeros.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 #include <nccl.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -30,6 +32,8 @@ struct Functions {
   decltype(&::cudaStreamDestroy) cudaStreamDestroy;
   cudaError_t (*cudaMalloc)(void**, size_t);
   decltype(&::cudaFree) cudaFree;
+  decltype(&::cudaMemcpy) cudaMemcpy;
+  decltype(&::cudaDeviceGetPCIBusId) cudaDeviceGetPCIBusId;
   decltype(&::cudaGetErrorString) cudaGetErrorString;
   decltype(&::ncclGetVersion) ncclGetVersion;
   decltype(&::ncclGetUniqueId) ncclGetUniqueId;
@@ -77,6 +81,8 @@ Functions open_functions() {
       .find(f.cudaStreamDestroy, "cudaStreamDestroy")
       .find(f.cudaMalloc, "cudaMalloc")
       .find(f.cudaFree, "cudaFree")
+      .find(f.cudaMemcpy, "cudaMemcpy")
+      .find(f.cudaDeviceGetPCIBusId, "cudaDeviceGetPCIBusId")
       .find(f.cudaGetErrorString, "cudaGetErrorString");
   Opener(fmt::format("libnccl.so.{}", NCCL_MAJOR), f.problem)
       .find(f.ncclGetVersion, "ncclGetVersion")
@@ -131,20 +137,23 @@ class NcclCommunicator final : public Communicator {
   ncclUniqueId shared_id();
   void start(const ncclUniqueId& id);
   void close(bool at_once);
-  Communicator& host();
   void check(ncclResult_t result, const char* what) const;
   void check(cudaError_t result, const char* what) const;
-  void check_device(const at::Tensor& values, const char* collective) const;
   bool taken(const char* what) const;
   template <class Start>
   void complete(const char* collective, Start&& start);
+  template <class Start>
+  void run(const char* collective, const at::Tensor& in, size_t in_at, at::Tensor& out,
+           Start&& start);
+  void reserve(size_t bytes);
 
   const Functions& api_ = functions();
   std::unique_ptr<Communicator> host_;
   int device_;
   ncclComm_t comm_ = nullptr;
   cudaStream_t stream_ = nullptr;
-  void* flag_ = nullptr;  // one int32 on the device, for barrier to sum
+  char* staged_ = nullptr;  // on the device: what tensors on the CPU are copied to
+  size_t staged_bytes_ = 0;
   int64_t calls_ = 0;
   std::optional<Error>
       failure_;  // of an earlier call; no later one can fit those of the other ranks
@@ -181,7 +190,6 @@ void NcclCommunicator::start(const ncclUniqueId& id) {
   check(api_.cudaSetDevice(device_), "cudaSetDevice");
   // Ordered after and before the legacy default stream, where LibTorch computes.
   check(api_.cudaStreamCreate(&stream_), "cudaStreamCreate");
-  check(api_.cudaMalloc(&flag_, sizeof(int32_t)), "cudaMalloc");
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   const char* call = "ncclCommInitRankConfig";
@@ -192,15 +200,9 @@ void NcclCommunicator::start(const ncclUniqueId& id) {
 // ncclCommDestroy flushes together with the other ranks; at_once does not count on them.
 void NcclCommunicator::close(bool at_once) {
   if (comm_ != nullptr) at_once ? api_.ncclCommAbort(comm_) : api_.ncclCommDestroy(comm_);
-  if (flag_ != nullptr) api_.cudaFree(flag_);
+  if (staged_ != nullptr) api_.cudaFree(staged_);
   if (stream_ != nullptr) api_.cudaStreamDestroy(stream_);
-  comm_ = nullptr, flag_ = nullptr, stream_ = nullptr;
-}
-
-Communicator& NcclCommunicator::host() {
-  host_->limit_waits(hang_timeout_seconds());
-  host_->enter_phase(phase());
-  return *host_;
+  comm_ = nullptr, staged_ = nullptr, staged_bytes_ = 0, stream_ = nullptr;
 }
 
 void NcclCommunicator::check(ncclResult_t result, const char* what) const {
@@ -219,13 +221,6 @@ void NcclCommunicator::check(cudaError_t result, const char* what) const {
                             phase());
 }
 
-void NcclCommunicator::check_device(const at::Tensor& values, const char* collective) const {
-  if (values.get_device() != device_) {
-    throw internal_error("{}: the tensor is on {}, the communicator on cuda:{}", collective,
-                         values.device().str(), device_);
-  }
-}
-
 // Whether NCCL has taken the last call in; errors of any earlier one come to light here too.
 bool NcclCommunicator::taken(const char* what) const {
   ncclResult_t state = ncclSuccess;
@@ -236,16 +231,43 @@ bool NcclCommunicator::taken(const char* what) const {
 
 template <class Start>
 void NcclCommunicator::complete(const char* collective, Start&& start) {
-  if (failure_) throw Error(*failure_);
   const Call call{collective, ++calls_};
+  check(start(), collective);
+  wait_until(*this, call, [&] { return taken(collective); });
+  wait_until(*this, call, [&] {
+    const cudaError_t state = api_.cudaStreamQuery(stream_);
+    check(state, collective);
+    return taken(collective) && state == cudaSuccess;
+  });
+}
+
+void NcclCommunicator::reserve(size_t bytes) {
+  if (bytes <= staged_bytes_) return;
+  if (staged_ != nullptr) api_.cudaFree(staged_);
+  staged_ = nullptr, staged_bytes_ = 0;
+  check(api_.cudaMalloc(reinterpret_cast<void**>(&staged_), bytes), "cudaMalloc");
+  staged_bytes_ = bytes;
+}
+
+// On the tensor itself where it is on the device; else `in` goes to byte in_at of a buffer there,
+// which is `out` when start(in, out) is done. The copies are ordered before and after the stream.
+template <class Start>
+void NcclCommunicator::run(const char* collective, const at::Tensor& in, size_t in_at,
+                           at::Tensor& out, Start&& start) {
+  if (failure_) throw Error(*failure_);
+  if (!in.is_cpu() && in.get_device() != device_) {
+    throw internal_error("{}: the tensor is on {}, the communicator on cuda:{}", collective,
+                         in.device().str(), device_);
+  }
   try {
-    check(start(), collective);
-    wait_until(*this, call, [&] { return taken(collective); });
-    wait_until(*this, call, [&] {
-      const cudaError_t state = api_.cudaStreamQuery(stream_);
-      check(state, collective);
-      return taken(collective) && state == cudaSuccess;
-    });
+    if (!in.is_cpu())
+      return complete(collective, [&] { return start(in.data_ptr(), out.data_ptr()); });
+    reserve(std::max(out.nbytes(), in_at + in.nbytes()));
+    char* const from = staged_ + in_at;
+    check(api_.cudaMemcpy(from, in.data_ptr(), in.nbytes(), cudaMemcpyHostToDevice), collective);
+    complete(collective, [&] { return start(from, staged_); });
+    check(api_.cudaMemcpy(out.data_ptr(), staged_, out.nbytes(), cudaMemcpyDeviceToHost),
+          collective);
   } catch (const Error& error) {
     failure_ = error;
     close(/*at_once=*/true);
@@ -255,40 +277,35 @@ void NcclCommunicator::complete(const char* collective, Start&& start) {
 
 void NcclCommunicator::sum(at::Tensor& values) {
   check_summable(values);
-  if (values.is_cpu()) return host().sum(values);
-  check_device(values, "sum");
-  complete("sum", [&] {
-    return api_.ncclAllReduce(values.data_ptr(), values.data_ptr(), values.numel(),
-                              nccl_type(values.scalar_type()), ncclSum, comm_, stream_);
+  run("sum", values, 0, values, [&](void* in, void* out) {
+    return api_.ncclAllReduce(in, out, values.numel(), nccl_type(values.scalar_type()), ncclSum,
+                              comm_, stream_);
   });
 }
 
 void NcclCommunicator::broadcast(at::Tensor& values, int from) {
   check_contiguous(values, "broadcast");
   check_source(from, world().ranks);
-  if (values.is_cpu()) return host().broadcast(values, from);
-  check_device(values, "broadcast");
-  complete("broadcast", [&] {
-    return api_.ncclBroadcast(values.data_ptr(), values.data_ptr(), values.nbytes(), ncclUint8,
-                              from, comm_, stream_);
+  run("broadcast", values, 0, values, [&](void* in, void* out) {
+    return api_.ncclBroadcast(in, out, values.nbytes(), ncclUint8, from, comm_, stream_);
   });
 }
 
 at::Tensor NcclCommunicator::all_gather(const at::Tensor& mine) {
   check_contiguous(mine, "all_gather");
-  if (mine.is_cpu()) return host().all_gather(mine);
-  check_device(mine, "all_gather");
   at::Tensor all = empty_gathered(mine, world().ranks);
-  complete("all_gather", [&] {
-    return api_.ncclAllGather(mine.data_ptr(), all.data_ptr(), mine.nbytes(), ncclUint8, comm_,
-                              stream_);
+  const size_t mine_at = static_cast<size_t>(world().rank) * mine.nbytes();
+  run("all_gather", mine, mine_at, all, [&](void* in, void* out) {
+    return api_.ncclAllGather(in, out, mine.nbytes(), ncclUint8, comm_, stream_);
   });
   return all;
 }
 
 void NcclCommunicator::barrier() {
-  complete("barrier",
-           [&] { return api_.ncclAllReduce(flag_, flag_, 1, ncclInt32, ncclSum, comm_, stream_); });
+  at::Tensor flag = at::zeros({1}, at::kInt);
+  run("barrier", flag, 0, flag, [&](void* in, void* out) {
+    return api_.ncclAllReduce(in, out, 1, ncclInt32, ncclSum, comm_, stream_);
+  });
 }
 
 }  // namespace
@@ -298,6 +315,15 @@ int cuda_devices() {
   const Functions& api = functions();
   if (api.cudaGetDeviceCount == nullptr) return 0;
   return api.cudaGetDeviceCount(&devices) == cudaSuccess ? devices : 0;
+}
+
+std::string cuda_device_name(int device) {
+  char name[32] = "";
+  const Functions& api = functions();
+  if (api.cudaDeviceGetPCIBusId == nullptr ||
+      api.cudaDeviceGetPCIBusId(name, sizeof name, device) != cudaSuccess)
+    return "";
+  return name;
 }
 
 std::string nccl_unavailable() {

@@ -1,5 +1,5 @@
-// The NCCL backend: collectives of tensors on a CUDA device; tensors on the CPU go to the host
-// communicator.
+// The NCCL backend: collectives of tensors on a CUDA device; tensors on the CPU are copied there and
+// back.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,10 @@ namespace rankwise {
 
 // CUDA devices that this process sees; 0 where the build, the libraries or the driver are missing.
 int cuda_devices();
+
+// What tells a device of this process from others of its host, however each process numbers them:
+// its PCI bus id; "" where the driver does not say.
+std::string cuda_device_name(int device);
 
 // Why nccl_communicator cannot work in this process: not built in, a library or a symbol not found,
 // no device. Empty: nothing speaks against it.

@@ -7,6 +7,8 @@ namespace rankwise {
 
 int cuda_devices() { return 0; }
 
+std::string cuda_device_name(int) { return ""; }
+
 std::string nccl_unavailable() {
   return "this build has no NCCL backend (CMake found no nccl.h or no cuda_runtime_api.h)";
 }

@@ -13,27 +13,61 @@ namespace {
 
 enum Votes { kStop, kTargets, kFirstCount };
 
-std::map<std::string, double> named(const OrderFreeSum& sum, const Metrics& metrics,
-                                    const TokenStore& store, double seconds) {
-  std::vector<int64_t> counts(static_cast<size_t>(metrics.size()));
-  for (size_t i = 0; i < counts.size(); ++i)
-    counts[i] = sum.votes(kFirstCount + static_cast<int64_t>(i));
-  const double loss =
-      sum.not_finite() ? NAN : sum.tail(0) / static_cast<double>(sum.votes(kTargets));
-  std::map<std::string, double> values = {
-      {"eval_loss", loss},
-      {"eval_samples", static_cast<double>(store.rows())},
-      {"eval_tokens", static_cast<double>(store.tokens())},
-      {"eval_runtime", seconds},
-      {"eval_samples_per_second", static_cast<double>(store.rows()) / seconds}};
-  for (const auto& [name, value] : metrics.values(counts)) values["eval_" + name] = value;
-  return values;
+std::map<std::string, double> values_of_store(const TokenStore& store, double seconds) {
+  return {{"eval_samples", static_cast<double>(store.rows())},
+          {"eval_tokens", static_cast<double>(store.tokens())},
+          {"eval_runtime", seconds},
+          {"eval_samples_per_second", static_cast<double>(store.rows()) / seconds}};
 }
+
+void add_metrics(const Metrics& metrics, const std::vector<int64_t>& counts, double loss,
+                 std::map<std::string, double>& values) {
+  values["eval_loss"] = loss;
+  for (const auto& [name, value] : metrics.values(counts, loss)) values["eval_" + name] = value;
+}
+
+// Sums of one evaluation on this rank, and what comes of them.
+class Sums {
+ public:
+  Sums(const TokenStore& store, const Metrics& metrics, int64_t units)
+      : store_(store), metrics_(metrics), sum_(0, 1, kFirstCount + metrics.size()) {
+    sum_.start(units);
+  }
+  void stop() { sum_.vote(kStop); }
+  void add(const AdaptedModel::Scores& scores, const at::Tensor& targets) {
+    sum_.add(no_gradient_, {scores.loss_sum});
+    sum_.vote(kTargets, scores.targets);
+    if (!targets.defined()) return;
+    const std::vector<int64_t> counts = metrics_.counts(scores.logits, targets);
+    for (size_t i = 0; i < counts.size(); ++i)
+      sum_.vote(kFirstCount + static_cast<int64_t>(i), counts[i]);
+  }
+  void reduce(Communicator& communicator) { sum_.reduce(communicator); }
+  bool stopped() const { return sum_.votes(kStop) > 0; }
+
+  std::map<std::string, double> values(double seconds) const {
+    std::map<std::string, double> values = values_of_store(store_, seconds);
+    if (!store_.labelled()) return values;
+    std::vector<int64_t> counts(static_cast<size_t>(metrics_.size()));
+    for (size_t i = 0; i < counts.size(); ++i)
+      counts[i] = sum_.votes(kFirstCount + static_cast<int64_t>(i));
+    const double loss =
+        sum_.not_finite() ? NAN : sum_.tail(0) / static_cast<double>(sum_.votes(kTargets));
+    add_metrics(metrics_, counts, loss, values);
+    return values;
+  }
+
+ private:
+  const TokenStore& store_;
+  const Metrics& metrics_;
+  OrderFreeSum sum_;
+  at::Tensor no_gradient_ = at::zeros({0});
+};
 
 }  // namespace
 
 Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenStore& store,
-                    const Task& task, int64_t unit_rows, std::vector<int64_t>* predictions) {
+                    const Task& task, int64_t unit_rows, at::Tensor* predictions) {
   const auto started = std::chrono::steady_clock::now();
   Communicator& communicator = context.communicator;
   communicator.enter_phase("evaluation");
@@ -42,38 +76,37 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   const std::vector<int64_t> mine =
       Plan::dealt_to(units, communicator.world().rank, communicator.world().ranks);
   const std::unique_ptr<Metrics> metrics = task.metrics();
-  OrderFreeSum sum(0, 1, kFirstCount + metrics->size());
-  sum.start(static_cast<int64_t>(units.size()));
-  at::Tensor classes =
-      at::zeros({predictions ? store.rows() : 0}, at::TensorOptions().dtype(at::kLong));
-  const at::Tensor no_gradient = at::zeros({0});
-  Loader(store, task.type()).run(units, mine, [&](const Unit& unit, int64_t) {
+  Sums sums(store, *metrics, static_cast<int64_t>(units.size()));
+  if (predictions)
+    *predictions = at::zeros({store.rows()}, task.regression() ? at::kFloat : at::kLong);
+  Loader(store, task.packing()).run(units, mine, [&](const Unit& unit, int64_t) {
     if (context.stop.load()) {
-      sum.vote(kStop);
+      sums.stop();
       return false;
     }
     const AdaptedModel::Scores scores = model.evaluate(unit);
-    sum.add(no_gradient, {scores.loss_sum});
-    sum.vote(kTargets, scores.targets);
-    const std::vector<int64_t> counts = metrics->counts(scores.logits, unit.targets);
-    for (size_t i = 0; i < counts.size(); ++i)
-      sum.vote(kFirstCount + static_cast<int64_t>(i), counts[i]);
+    sums.add(scores, unit.targets);
     if (predictions) {
-      const at::Tensor best = at::argmax(scores.logits, 1);
+      const at::Tensor best =
+          task.regression() ? scores.logits.squeeze(1) : at::argmax(scores.logits, 1);
       for (size_t i = 0; i < unit.rows.size(); ++i)
-        classes[unit.rows[i]] = best[static_cast<int64_t>(i)];
+        (*predictions)[unit.rows[i]] = best[static_cast<int64_t>(i)];
     }
     return true;
   });
-  sum.reduce(communicator);
-  if (predictions) {
-    communicator.sum(classes);
-    predictions->assign(classes.const_data_ptr<int64_t>(),
-                        classes.const_data_ptr<int64_t>() + classes.numel());
-  }
+  sums.reduce(communicator);
+  if (predictions) communicator.sum(*predictions);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  return {named(sum, *metrics, store, seconds), sum.votes(kStop) > 0};
+  return {sums.values(seconds), sums.stopped()};
+}
+
+std::vector<std::string> value_names(const Metrics& metrics) {
+  std::map<std::string, double> values;
+  add_metrics(metrics, std::vector<int64_t>(static_cast<size_t>(metrics.size())), 0, values);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : values) names.push_back(name);
+  return names;
 }
 
 }  // namespace rankwise

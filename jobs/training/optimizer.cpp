@@ -74,7 +74,7 @@ AdamW::AdamW(int64_t elements, AdamWOptions options, std::vector<ParameterGroup>
   }
 }
 
-void AdamW::step(at::Tensor& value, const at::Tensor& gradient, double rate, double clip) {
+void AdamW::step(at::Tensor& value, const at::Tensor& gradient, double factor, double clip) {
   check(value, "value", exp_avg_.numel());
   check(gradient, "gradient", exp_avg_.numel());
   ++steps_;
@@ -86,17 +86,16 @@ void AdamW::step(at::Tensor& value, const at::Tensor& gradient, double rate, dou
   float* exp_avg = exp_avg_.mutable_data_ptr<float>();
   float* exp_avg_sq = exp_avg_sq_.mutable_data_ptr<float>();
   for (const ParameterGroup& group : groups_) {
-    const double group_rate = rate * group.rate_scale;
+    const double rate = factor * group.learning_rate;
     const auto f32 = [](double x) { return static_cast<float>(x); };
-    const StepScalars scalars{
-        .keep = f32(group.decays ? 1 - group_rate * options_.weight_decay : 1),
-        .clip = f32(clip),
-        .one_minus_beta1 = f32(1 - beta1),
-        .beta2 = f32(beta2),
-        .one_minus_beta2 = f32(1 - beta2),
-        .step_size = f32(group_rate / bias_correction1),
-        .root_bias_correction2 = f32(std::sqrt(bias_correction2)),
-        .epsilon = f32(options_.adam_epsilon)};
+    const StepScalars scalars{.keep = f32(1 - rate * group.weight_decay),
+                              .clip = f32(clip),
+                              .one_minus_beta1 = f32(1 - beta1),
+                              .beta2 = f32(beta2),
+                              .one_minus_beta2 = f32(1 - beta2),
+                              .step_size = f32(rate / bias_correction1),
+                              .root_bias_correction2 = f32(std::sqrt(bias_correction2)),
+                              .epsilon = f32(options_.adam_epsilon)};
     for_each_chunk(group.begin, group.end, [&](int64_t begin, int64_t end) {
       adamw_chunk(scalars, end - begin, values + begin, gradients + begin, exp_avg + begin,
                   exp_avg_sq + begin);

@@ -17,16 +17,15 @@ struct AdamWOptions {
 // A stretch of the flat buffer with its own settings.
 struct ParameterGroup {
   int64_t begin = 0, end = 0;
-  bool decays = true;
-  double rate_scale = 1;  // LoRA+'s ratio for B
+  double learning_rate = 0, weight_decay = 0;
 };
 
 class AdamW {
  public:
   AdamW(int64_t elements, AdamWOptions options, std::vector<ParameterGroup> groups);
-  // value and gradient: [elements] float32, contiguous. rate: the scheduled learning rate; clip:
-  // factor on the gradient.
-  void step(at::Tensor& value, const at::Tensor& gradient, double rate, double clip);
+  // value and gradient: [elements] float32, contiguous. factor: the schedule's, on each group's
+  // learning rate; clip: on the gradient.
+  void step(at::Tensor& value, const at::Tensor& gradient, double factor, double clip);
 
   int64_t steps() const { return steps_; }
   // For checkpoints.

@@ -77,20 +77,17 @@ bool Recorder::evaluation(int64_t step, double epoch, const std::map<std::string
   record["step"] = step;
   record["epoch"] = epoch;
   line(record);
-  const auto watched = values.find(options_.best_metric());
-  if (watched == values.end())
-    throw usage_error("--metric_for_best_model {}: evaluation gives no such value",
-                      options_.best_metric());
+  const double watched = values.at(options_.best_metric());
   const double direction = options_.best_is_greater() ? 1 : -1;
   const bool first = !state_.best_metric;
-  const double gain = first ? 0 : direction * (watched->second - *state_.best_metric);
+  const double gain = first ? 0 : direction * (watched - *state_.best_metric);
   bad_evaluations_ = first || gain > options_.early_stopping_threshold ? 0 : bad_evaluations_ + 1;
   if (options_.early_stopping_patience) {
     state_.early_stopping = {*options_.early_stopping_patience, options_.early_stopping_threshold,
                              bad_evaluations_};
   }
   if (!first && !(gain > 0)) return false;
-  state_.best_metric = watched->second;
+  state_.best_metric = watched;
   state_.best_global_step = step;
   return true;
 }

@@ -22,7 +22,7 @@ class Recorder {
   // After every update; a line every logging_steps.
   void update(int64_t step, double epoch, double loss, double grad_norm, double rate,
               int64_t tokens);
-  // Returns whether the watched metric became better. Errors: kUsage: it is not among the values.
+  // Returns whether the watched metric, which is among the values, became better.
   bool evaluation(int64_t step, double epoch, const std::map<std::string, double>& values);
   void finished(int64_t rows_seen, double seconds);
   bool out_of_patience() const {

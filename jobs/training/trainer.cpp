@@ -2,32 +2,20 @@
 #include "jobs/training/trainer.h"
 
 #include <ATen/ops/empty_like.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "distributed/comm/agree.h"
+#include "jobs/training/parameter_groups.h"
+#include "jobs/training/same_everywhere.h"
 
 namespace rankwise {
 namespace {
 
 enum Votes { kStop, kVotes };
 constexpr int64_t kSkipsBeforeStop = 10;
-
-// Stretches of the flat buffer that share their settings.
-std::vector<ParameterGroup> groups_of(const AdaptedModel& model) {
-  std::vector<ParameterGroup> groups;
-  int64_t begin = 0;
-  for (const Trainable& trainable : model.trainables()) {
-    const int64_t end = begin + trainable.value.numel();
-    if (!groups.empty() && groups.back().decays == trainable.decays) {
-      groups.back().end = end;
-    } else {
-      groups.push_back({begin, end, trainable.decays, 1});
-    }
-    begin = end;
-  }
-  return groups;
-}
 
 int64_t updates_in_all(const TrainingOptions& options, const Plan& plan) {
   if (options.max_steps > 0) return options.max_steps;
@@ -41,7 +29,7 @@ int64_t warmup(const TrainingOptions& options, int64_t total) {
              : static_cast<int64_t>(std::ceil(static_cast<double>(total) * options.warmup_ratio));
 }
 
-int64_t targets_of(const Update& update) {  // of SEQ_CLS: a row is a target
+int64_t rows_of(const Update& update) {
   int64_t rows = 0;
   for (const UnitRows& unit : update.units) rows += static_cast<int64_t>(unit.rows.size());
   return rows;
@@ -55,6 +43,15 @@ int64_t tokens_of(const Update& update) {
 
 }  // namespace
 
+int64_t Trainer::targets_of(const Update& update) const {
+  int64_t targets = 0;
+  for (const UnitRows& unit : update.units) {
+    for (const int64_t row : unit.rows)
+      targets += target_count(run_.train, row, run_.task.type());
+  }
+  return std::max<int64_t>(1, targets);
+}
+
 Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run& run)
     : context_(context),
       options_(options),
@@ -64,7 +61,8 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
       total_(rankwise::updates_in_all(options, plan_)),
       sum_(run.model.values().numel(), 1, kVotes, options.adamw.adam_epsilon),
       gradient_(at::empty_like(run.model.values())),
-      optimizer_(run.model.values().numel(), options.adamw, groups_of(run.model)),
+      optimizer_(run.model.values().numel(), options.adamw,
+                 parameter_groups(run.model.trainables(), options.adamw, options.lora_plus)),
       schedule_(make_schedule(
           options.lr_scheduler_type, options.adamw.learning_rate, warmup(options, total_), total_,
           parse_json(options.lr_scheduler_kwargs, "--lr_scheduler_kwargs", ErrorKind::kUsage))),
@@ -73,6 +71,11 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
   if (schedule_->needs_evaluation() && options.eval_strategy == "no") {
     throw usage_error("--lr_scheduler_type {} needs --eval_strategy steps or epoch",
                       options.lr_scheduler_type);
+  }
+  const std::vector<std::string> metrics = value_names(*run.task.metrics());
+  if (std::find(metrics.begin(), metrics.end(), options.best_metric()) == metrics.end()) {
+    throw usage_error("--metric_for_best_model {}: evaluation gives {}",
+                      *options.metric_for_best_model, fmt::join(metrics, ", "));
   }
   TrainerState& state = recorder_.state();
   state.max_steps = total_;
@@ -93,11 +96,12 @@ Outcome Trainer::run() {
     context_.communicator.enter_phase(fmt::format("update {}", done_ + 1));
     Totals totals = compute(update);
     if (totals.stop) return stopped();
-    const double rate = options_.adamw.learning_rate * schedule_->factor(done_);
-    step(totals);
+    const double factor = schedule_->factor(done_);
+    step(totals, factor);
     ++done_;
-    recorder_.update(done_, epoch_after(update), totals.loss, totals.grad_norm, rate,
-                     tokens_of(update));
+    recorder_.update(done_, epoch_after(update), totals.loss, totals.grad_norm,
+                     options_.adamw.learning_rate * factor, tokens_of(update));
+    if (check_due()) check_ranks();
     context_.progress.show(done_, total_, fmt::format("loss {:.4f}", totals.loss));
     if (evaluation_due()) evaluate_now();
     if (save_due()) save();
@@ -129,7 +133,7 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) 
   const Randomness randomness{static_cast<uint64_t>(options_.seed), update.number, true};
   const auto targets = static_cast<double>(targets_of(update));
   bool voted = false;
-  Loader(run_.train, run_.task.type()).run(update.units, mine, [&](const Unit& unit, int64_t) {
+  Loader(run_.train, run_.task.packing()).run(update.units, mine, [&](const Unit& unit, int64_t) {
     if (stop_requested()) {
       sum_.vote(kStop);
       voted = true;
@@ -142,11 +146,12 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) 
   if (!voted && stop_requested()) sum_.vote(kStop);
 }
 
-void Trainer::step(Totals& totals) {
+void Trainer::step(Totals& totals, double factor) {
   if (totals.skipped) {
     if (++skipped_in_a_row_ >= kSkipsBeforeStop) {
       throw input_error("the loss was not finite in {} updates in a row, the last being update {}",
-                        skipped_in_a_row_, done_ + 1);
+                        skipped_in_a_row_, done_ + 1)
+          .as_agreed();
     }
     context_.log.warn(
         "update {}: the loss or a gradient is not finite in {} units; the update is skipped",
@@ -159,8 +164,16 @@ void Trainer::step(Totals& totals) {
   const double clip = options_.max_grad_norm > 0
                           ? std::min(1.0, options_.max_grad_norm / (totals.grad_norm + 1e-6))
                           : 1.0;
-  optimizer_.step(run_.model.values(), gradient_,
-                  options_.adamw.learning_rate * schedule_->factor(done_), clip);
+  optimizer_.step(run_.model.values(), gradient_, factor, clip);
+}
+
+bool Trainer::check_due() const {
+  return options_.check_steps > 0 && done_ % options_.check_steps == 0;
+}
+
+void Trainer::check_ranks() {
+  expect_same_everywhere(context_.communicator, run_.model.values(),
+                         fmt::format("update {}: the adapter", done_));
 }
 
 bool Trainer::stop_requested() const {
@@ -172,7 +185,7 @@ double Trainer::epoch_after(const Update& update) const {
   const int64_t in_epoch = update.number % plan_.updates_per_epoch();
   const auto rows = static_cast<double>(run_.train.rows());
   const double done =
-      static_cast<double>(in_epoch * *options_.global_batch_size + targets_of(update));
+      static_cast<double>(in_epoch * *options_.global_batch_size + rows_of(update));
   return static_cast<double>(update.epoch) + done / rows;
 }
 

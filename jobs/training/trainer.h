@@ -35,9 +35,10 @@ struct Run {
 
 class Trainer {
  public:
+  // Errors: kUsage: a schedule that cannot be made, a metric that evaluation does not give.
   Trainer(JobContext& context, const TrainingOptions& options, const Run& run);
 
-  // Collective. Goes on from a checkpoint's state. Errors: kModel: it does not fit the model.
+  // Goes on from a checkpoint's state. Errors: kModel: it does not fit the model.
   void restore(const State& state);
   // Collective. Trains to the end or to a stop (kStopped: saved). Errors: kMachine: the last save
   // failed.
@@ -55,10 +56,13 @@ class Trainer {
   };
   Totals compute(const Update& update);
   void add_units(const Update& update, const std::vector<int64_t>& mine);
-  void step(Totals& totals);
+  int64_t targets_of(const Update& update) const;  // at least 1
+  void step(Totals& totals, double factor);
   void evaluate_now();
   bool evaluation_due() const;
   bool save_due() const;
+  bool check_due() const;
+  void check_ranks();
   bool ends_epoch() const { return done_ % plan_.updates_per_epoch() == 0; }
   double epoch_after(const Update& update) const;
   bool stop_requested() const;

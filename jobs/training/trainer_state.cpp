@@ -72,7 +72,8 @@ void Trainer::restore(const State& state) {
 
 Files Trainer::adapter_files() const {
   const std::vector<std::string>& labels = run_.task.label_names();
-  return run_.model.files(run_.model_name, labels.empty() ? std::nullopt : std::optional(labels));
+  const bool known = !labels.empty() || run_.task.regression();  // of a regression: none
+  return run_.model.files(run_.model_name, known ? std::optional(labels) : std::nullopt);
 }
 
 void Trainer::save() {

@@ -10,9 +10,10 @@ namespace rankwise {
 namespace {
 
 struct Layer {
+  AttentionSite attention;
   Linear query, key, value, attention_output, intermediate, output;
   LayerNorm attention_norm, output_norm;
-  DropoutSite attention_dropout, attention_output_dropout, output_dropout;
+  DropoutSite attention_output_dropout, output_dropout;
 };
 
 class Bert : public Base {
@@ -41,9 +42,12 @@ class Bert : public Base {
 
   at::Tensor features(const Pass& pass) const override {
     at::Tensor hidden = embed(pass);
-    for (size_t i = 0; i + 1 < layers_.size(); ++i)
-      hidden = run(layers_[i], hidden, pass, hidden, pass);
-    const std::vector<int64_t> seen = first_tokens(pass.unit());
+    for (size_t i = 0; i + 1 < layers_.size(); ++i) {
+      hidden = checkpointed(pass, {hidden}, [this, i, pass](const auto& inputs) {
+        return run(layers_[i], inputs[0], pass, inputs[0], pass);
+      });
+    }
+    const std::vector<int64_t> seen = pass.first_tokens();
     const Pass narrowed = pass.at(seen);
     hidden = run(layers_.back(), hidden.index_select(0, at::tensor(seen)), narrowed, hidden, pass);
     return dropout(at::tanh(pooler_(hidden, narrowed)), narrowed, head_dropout_);
@@ -84,7 +88,13 @@ class Bert : public Base {
     builder.linear(layer.intermediate, path + ".intermediate.dense", size_, intermediate);
     builder.linear(layer.output, path + ".output.dense", intermediate, size_);
     builder.layer_norm(layer.output_norm, path + ".output.LayerNorm", size_, eps);
-    layer.attention_dropout = builder.dropout(attention_p);
+    layer.attention = {.path = path + ".attention.self",
+                       .heads = heads_,
+                       .key_heads = heads_,
+                       .head_size = size_ / heads_,
+                       .scale = 1 / std::sqrt(static_cast<double>(size_ / heads_)),
+                       .dropout = builder.dropout(attention_p)};
+    builder.attention(layer.attention);
     layer.attention_output_dropout = builder.dropout(p);
     layer.output_dropout = builder.dropout(p);
   }
@@ -101,25 +111,19 @@ class Bert : public Base {
   }
 
   at::Tensor embed(const Pass& pass) const {
-    const Unit& unit = pass.unit();
-    const std::vector<uint32_t>& places = pass.places().positions;
-    const at::Tensor positions = at::tensor(std::vector<int64_t>(places.begin(), places.end()));
-    at::Tensor sum = at::embedding(words_, unit.tokens).to(at::kFloat);
-    sum = sum + (unit.token_types.defined() ? at::embedding(types_, unit.token_types) : types_[0]);
-    sum = sum + at::embedding(position_table_, positions);
+    const PackedText& text = pass.text();
+    at::Tensor sum = at::embedding(words_, text.tokens).to(at::kFloat);
+    sum = sum + (text.token_types.defined() ? at::embedding(types_, text.token_types) : types_[0]);
+    sum = sum + at::embedding(position_table_, pass.positions());
     return dropout(embedding_norm_(sum, {}, pass), pass, embedding_dropout_);
   }
 
   // One layer for the tokens of `query_pass`, which see all of `hidden`.
   at::Tensor run(const Layer& layer, const at::Tensor& queries, const Pass& query_pass,
                  const at::Tensor& hidden, const Pass& pass) const {
-    kernels::AttentionPlan plan =
-        attention_plan(query_pass, pass, layer.attention_dropout.site, layer.attention_dropout.p);
-    plan.heads = plan.key_heads = heads_;
-    plan.head_size = size_ / heads_;
-    plan.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(plan.head_size)));
-    const at::Tensor seen = attention(layer.query(queries, query_pass), layer.key(hidden, pass),
-                                      layer.value(hidden, pass), plan);
+    const at::Tensor seen =
+        layer.attention(layer.query(queries, query_pass), layer.key(hidden, pass),
+                        layer.value(hidden, pass), query_pass, pass);
     const at::Tensor attended =
         layer.attention_norm(layer.attention_output(seen, query_pass), queries, query_pass,
                              layer.attention_output_dropout);

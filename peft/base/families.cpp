@@ -1,35 +1,52 @@
 // The list of families. To add one: write its file, declare its Family here, add a line.
 #include <ATen/ops/gelu.h>
+#include <ATen/ops/gelu_backward.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/silu_backward.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/tanh_backward.h>
+#include <ATen/ops/threshold_backward.h>
 #include <fmt/ranges.h>
 
 #include "peft/base/family.h"
 
 namespace rankwise {
 
-extern const Family kBert;
+extern const Family kBert, kGemma2, kLlama, kMistral, kMt5, kQwen2, kQwen3, kT5;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert};
+const Family* const kFamilies[] = {&kBert,    &kGemma2, &kLlama, &kMistral,
+                                   &kMt5,     &kQwen2,  &kQwen3, &kT5};
 
 struct NamedActivation {
   const char* name;
   Activation function;
 };
 
-at::Tensor gelu_erf(const at::Tensor& x) { return at::gelu(x); }
-at::Tensor gelu_tanh(const at::Tensor& x) { return at::gelu(x, "tanh"); }
-at::Tensor relu(const at::Tensor& x) { return at::relu(x); }
-at::Tensor silu(const at::Tensor& x) { return at::silu(x); }
-at::Tensor tanh(const at::Tensor& x) { return at::tanh(x); }
+constexpr Activation kGelu = {
+    [](const at::Tensor& x) { return at::gelu(x); },
+    [](const at::Tensor& grad, const at::Tensor& x) { return at::gelu_backward(grad, x); }};
+constexpr Activation kGeluTanh = {
+    [](const at::Tensor& x) { return at::gelu(x, "tanh"); },
+    [](const at::Tensor& grad, const at::Tensor& x) { return at::gelu_backward(grad, x, "tanh"); }};
+constexpr Activation kRelu = {
+    [](const at::Tensor& x) { return at::relu(x); },
+    [](const at::Tensor& grad, const at::Tensor& x) { return at::threshold_backward(grad, x, 0); }};
+constexpr Activation kSilu = {
+    [](const at::Tensor& x) { return at::silu(x); },
+    [](const at::Tensor& grad, const at::Tensor& x) { return at::silu_backward(grad, x); }};
+constexpr Activation kTanh = {
+    [](const at::Tensor& x) { return at::tanh(x); },
+    [](const at::Tensor& grad, const at::Tensor& x) {
+      return at::tanh_backward(grad, at::tanh(x));
+    }};
 
 constexpr NamedActivation kActivations[] = {
-    {"gelu", gelu_erf}, {"gelu_new", gelu_tanh}, {"gelu_pytorch_tanh", gelu_tanh},
-    {"relu", relu},     {"silu", silu},          {"swish", silu},
-    {"tanh", tanh}};
+    {"gelu", kGelu}, {"gelu_new", kGeluTanh}, {"gelu_pytorch_tanh", kGeluTanh},
+    {"relu", kRelu}, {"silu", kSilu},         {"swish", kSilu},
+    {"tanh", kTanh}};
 
 }  // namespace
 
@@ -44,8 +61,8 @@ const Family& family_of(const Config& config) {
                      fmt::format("is '{}'; supported are {}", type, fmt::join(known, ", ")));
 }
 
-Activation activation(const Config& config, const std::string& field,
-                      const std::string& otherwise) {
+const Activation& activation(const Config& config, const std::string& field,
+                             const std::string& otherwise) {
   const std::string name = config.text(field, otherwise);
   for (const NamedActivation& entry : kActivations) {
     if (name == entry.name) return entry.function;

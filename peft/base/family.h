@@ -28,6 +28,7 @@ class Base {
   // F]. Hidden states that nothing looks at are not computed.
   virtual at::Tensor features(const Pass& pass) const = 0;
   virtual const Linear& output() const = 0;  // features → logits
+  virtual double logit_softcap() const { return 0; }  // logits are capped as scores are; 0: not
   virtual int64_t max_positions() const = 0;
   virtual int64_t vocabulary() const = 0;
 
@@ -45,8 +46,7 @@ struct Family {
 // Errors: kModel: config.json names a model_type that is not in the list (which is shown).
 const Family& family_of(const Config& config);
 
-using Activation = at::Tensor (*)(const at::Tensor&);
 // By Hugging Face's name in config.json field `field`. Errors: kModel.
-Activation activation(const Config& config, const std::string& field, const std::string& otherwise);
+const Activation& activation(const Config& config, const std::string& field, const std::string& otherwise);
 
 }  // namespace rankwise

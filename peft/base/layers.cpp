@@ -5,7 +5,7 @@ namespace rankwise {
 
 at::Tensor Linear::operator()(const at::Tensor& x, const Pass& pass) const {
   if (adapter) return adapter->forward(*this, x, pass);
-  return linear(x, weight, bias);
+  return rankwise::linear(x, weight, bias);
 }
 
 at::Tensor* Sites::find(const std::string& path) const {
@@ -15,41 +15,60 @@ at::Tensor* Sites::find(const std::string& path) const {
   return nullptr;
 }
 
-void ModelBuilder::add(at::Tensor& tensor, const std::string& path, at::IntArrayRef shape,
-                       Use use) {
-  tensor = source_.get(path, shape, use);
-  sites_.tensors.push_back({path, &tensor});
+void ModelBuilder::add(at::Tensor& tensor, WeightRequest request) {
+  tensor = source_.get(request);
+  sites_.tensors.push_back(
+      {std::move(request.path), &tensor, request.transposed, !request.tied_to.empty()});
+}
+
+void ModelBuilder::linear(Linear& layer, WeightRequest weight, bool bias) {
+  layer.path = weight.path;
+  const int64_t out = weight.shape[0];
+  const std::optional<double> drawn = weight.drawn ? std::optional(0.0) : std::nullopt;
+  weight.path += ".weight";
+  add(layer.weight, std::move(weight));
+  if (bias) add(layer.bias, {.path = layer.path + ".bias", .shape = {out}, .drawn = drawn});
+  sites_.linears.push_back(&layer);
 }
 
 void ModelBuilder::linear(Linear& layer, const std::string& path, int64_t in, int64_t out,
                           bool bias) {
-  layer.path = path;
-  add(layer.weight, path + ".weight", {out, in}, Use::kProduct);
-  if (bias) add(layer.bias, path + ".bias", {out}, Use::kOther);
-  sites_.linears.push_back(&layer);
+  linear(layer, {.path = path, .shape = {out, in}, .use = Use::kProduct}, bias);
+}
+
+void ModelBuilder::conv1d(Linear& layer, const std::string& path, int64_t in, int64_t out) {
+  layer.in_by_out = true;
+  linear(layer, {.path = path, .shape = {out, in}, .use = Use::kProduct, .transposed = true}, true);
 }
 
 void ModelBuilder::head(Linear& layer, const std::string& path, int64_t in, int64_t out,
                         double deviation, bool bias) {
-  layer.path = path;
-  layer.weight = source_.get_or_draw(path + ".weight", {out, in}, deviation);
-  sites_.tensors.push_back({path + ".weight", &layer.weight});
-  if (bias) {
-    layer.bias = source_.get_or_draw(path + ".bias", {out}, 0);
-    sites_.tensors.push_back({path + ".bias", &layer.bias});
-  }
-  sites_.linears.push_back(&layer);
+  linear(layer, {.path = path, .shape = {out, in}, .drawn = deviation}, bias);
+}
+
+void ModelBuilder::output_embedding(Linear& layer, const std::string& path, int64_t in, int64_t out,
+                                    const std::string& tied_to) {
+  sites_.output_embedding = path;
+  linear(layer, {.path = path, .shape = {out, in}, .use = Use::kProduct, .tied_to = tied_to},
+         false);
 }
 
 void ModelBuilder::layer_norm(LayerNorm& layer, const std::string& path, int64_t size, double eps) {
-  add(layer.weight, path + ".weight", {size}, Use::kOther);
-  add(layer.bias, path + ".bias", {size}, Use::kOther);
+  add(layer.weight, {.path = path + ".weight", .shape = {size}});
+  add(layer.bias, {.path = path + ".bias", .shape = {size}});
   layer.eps = eps;
+}
+
+void ModelBuilder::rms_norm(RmsNorm& layer, const std::string& path, int64_t size, double eps,
+                            double offset) {
+  add(layer.weight, {.path = path + ".weight", .shape = {size}});
+  layer.eps = eps;
+  layer.offset = offset;
 }
 
 void ModelBuilder::embedding(at::Tensor& table, const std::string& path, int64_t rows,
                              int64_t size) {
-  add(table, path + ".weight", {rows, size}, Use::kOther);
+  add(table, {.path = path + ".weight", .shape = {rows, size}});
 }
 
 }  // namespace rankwise

@@ -6,9 +6,11 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "peft/base/attention_site.h"
 #include "peft/base/ops/ops.h"
 #include "peft/base/pass.h"
 
@@ -29,6 +31,7 @@ struct Linear {
   at::Tensor weight;  // [out, in]
   at::Tensor bias;    // [out] or undefined
   const LinearAdapter* adapter = nullptr;
+  bool in_by_out = false;  // the file holds it transposed (GPT-2's Conv1D)
 
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
@@ -45,20 +48,33 @@ struct LayerNorm {
   }
 };
 
+struct RmsNorm {
+  at::Tensor weight;  // [C]
+  double eps = 1e-6;
+  double offset = 0;  // x̂ · (offset + weight); 1 in Gemma
+  at::Tensor operator()(const at::Tensor& x) const { return rms_norm(x, weight, eps, offset); }
+};
+
 struct NamedTensor {
   std::string path;  // Hugging Face's parameter name
   at::Tensor* tensor;
+  bool transposed = false;  // in the file
+  bool tied = false;        // another parameter of the file: not in it under this name
 };
 
 // Everything of a built model that a method can act on or take over. Pointers stay valid as long as
 // the model.
 struct Sites {
   std::vector<Linear*> linears;      // in the order of the model
+  std::vector<AttentionSite*> attentions;  // self-attentions: of the encoder, then of the decoder
   std::vector<NamedTensor> tensors;  // every parameter, linears' included
   // The last path parts of the modules that a new head consists of, as peft lists them in
   // modules_to_save; and the module that "all-linear" leaves out.
   std::vector<std::string> head_modules;
+  std::string output_embedding;  // the language model's head; empty where there is none
   uint32_t dropout_sites = 0;
+  int64_t first_position = 0;  // of each row's first token: behind a prefix
+  int64_t virtual_tokens = 0;  // before every row, of a prompt or a prefix
 
   at::Tensor* find(const std::string& path) const;
 };
@@ -66,14 +82,21 @@ struct Sites {
 // What a weight is for decides the type in which the node holds it.
 enum class Use { kProduct, kOther };
 
+// One weight of a model under construction.
+struct WeightRequest {
+  std::string path;  // Hugging Face's parameter name
+  std::vector<int64_t> shape;
+  Use use = Use::kOther;
+  bool transposed = false;  // the file holds [shape[1], shape[0]]
+  std::string tied_to;      // the path of the parameter that it is another use of
+  std::optional<double> drawn;  // a new head: where the file has none, from N(0, this) (0: zeros)
+};
+
 // Where a model under construction gets its weights from.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  virtual at::Tensor get(const std::string& path, at::IntArrayRef shape, Use use) = 0;
-  // A head's weight: drawn from N(0, deviation) (0: zeros) where the file has none.
-  virtual at::Tensor get_or_draw(const std::string& path, at::IntArrayRef shape,
-                                 double deviation) = 0;
+  virtual at::Tensor get(const WeightRequest& request) = 0;
 };
 
 // Fills layers and registers their sites. The layers must not move afterwards.
@@ -81,14 +104,23 @@ class ModelBuilder {
  public:
   ModelBuilder(WeightSource& source, Sites& sites) : source_(source), sites_(sites) {}
   void linear(Linear& layer, const std::string& path, int64_t in, int64_t out, bool bias = true);
+  void conv1d(Linear& layer, const std::string& path, int64_t in, int64_t out);  // GPT-2's
+  // A classifier on top, drawn from N(0, deviation) where the file has none.
   void head(Linear& layer, const std::string& path, int64_t in, int64_t out, double deviation,
             bool bias = true);
+  // The language model's head; tied_to: the path of the embedding that it is, or "".
+  void output_embedding(Linear& layer, const std::string& path, int64_t in, int64_t out,
+                        const std::string& tied_to);
   void layer_norm(LayerNorm& layer, const std::string& path, int64_t size, double eps);
+  void rms_norm(RmsNorm& layer, const std::string& path, int64_t size, double eps,
+                double offset = 0);
   void embedding(at::Tensor& table, const std::string& path, int64_t rows, int64_t size);
+  void attention(AttentionSite& site) { sites_.attentions.push_back(&site); }
   DropoutSite dropout(double p) { return {sites_.dropout_sites++, p}; }
 
  private:
-  void add(at::Tensor& tensor, const std::string& path, at::IntArrayRef shape, Use use);
+  void add(at::Tensor& tensor, WeightRequest request);
+  void linear(Linear& layer, WeightRequest weight, bool bias);
   WeightSource& source_;
   Sites& sites_;
 };

@@ -1,9 +1,28 @@
 // Keys of randomness, and the places of packed tokens.
 #include "peft/base/pass.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
+#include <numeric>
+
+#include "peft/base/cache.h"
 
 namespace rankwise {
+namespace {
+
+std::vector<int64_t> first_positions(const PackedText& text, const PassOptions& options) {
+  std::vector<int64_t> first(static_cast<size_t>(text.sequences()), options.first_position);
+  if (options.cache) {
+    for (size_t s = 0; s < first.size(); ++s) {
+      const int64_t before = options.cache->length(static_cast<int64_t>(s));
+      if (before > 0) first[s] = before;
+    }
+  }
+  return first;
+}
+
+}  // namespace
 
 PhiloxKey Randomness::key() const {
   const StretchWords words =
@@ -12,15 +31,18 @@ PhiloxKey Randomness::key() const {
   return {words.offset, words.twist};
 }
 
-TokenPlaces::TokenPlaces(const Unit& unit) : bounds(unit.bounds) {
-  const auto tokens = static_cast<size_t>(unit.tokens.size(0));
+TokenPlaces::TokenPlaces(const PackedText& text, const std::vector<int64_t>& dataset_rows,
+                         const std::vector<int64_t>& first_positions)
+    : bounds(text.bounds) {
+  const auto tokens = static_cast<size_t>(text.tokens.size(0));
   rows.assign(tokens, 0xFFFFFFFFu);
   positions.assign(tokens, 0);
-  for (size_t s = 0; s + 1 < unit.bounds.size(); ++s) {
-    for (int64_t t = unit.bounds[s]; t < unit.bounds[s + 1]; ++t) {
-      rows[static_cast<size_t>(t)] = static_cast<uint32_t>(unit.rows[s]);
-      positions[static_cast<size_t>(t)] = static_cast<uint32_t>(t - unit.bounds[s]);
-    }
+  for (size_t s = 0; s + 1 < bounds.size(); ++s) {
+    const auto begin = static_cast<size_t>(bounds[s]), end = static_cast<size_t>(bounds[s + 1]);
+    std::fill(rows.begin() + bounds[s], rows.begin() + bounds[s + 1],
+              static_cast<uint32_t>(dataset_rows[s]));
+    std::iota(positions.data() + begin, positions.data() + end,
+              static_cast<uint32_t>(first_positions[s]));
   }
 }
 
@@ -36,6 +58,35 @@ TokenPlaces::TokenPlaces(const TokenPlaces& all, const std::vector<int64_t>& ind
   }
 }
 
+Pass::Pass(const Unit& unit, const Randomness& randomness, const PassOptions& options)
+    : unit_(&unit),
+      text_(&unit.text),
+      randomness_(randomness),
+      options_(options),
+      places_(std::make_shared<TokenPlaces>(unit.text, unit.rows,
+                                            first_positions(unit.text, options))) {}
+
+at::Tensor Pass::positions() const {
+  at::Tensor positions = at::empty({std::ssize(places_->positions)}, at::kLong);
+  std::copy(places_->positions.begin(), places_->positions.end(),
+            positions.mutable_data_ptr<int64_t>());
+  return positions;
+}
+
+Pass Pass::decoder() const {
+  Pass decoder = *this;
+  decoder.text_ = &unit_->decoder_text;
+  decoder.places_ = std::make_shared<TokenPlaces>(*decoder.text_, unit_->rows,
+                                                  first_positions(*decoder.text_, options_));
+  return decoder;
+}
+
+Pass Pass::without_cache() const {
+  Pass pass = *this;
+  pass.options_.cache = nullptr;
+  return pass;
+}
+
 Pass Pass::at(const std::vector<int64_t>& index) const {
   Pass narrowed = *this;
   narrowed.places_ = std::make_shared<TokenPlaces>(*places_, index);
@@ -47,22 +98,24 @@ kernels::RowDropout Pass::dropout(uint32_t site, double p) const {
   return {randomness_.key(), site, rate, places_->rows.data(), places_->positions.data()};
 }
 
-kernels::AttentionPlan attention_plan(const Pass& queries, const Pass& keys, uint32_t site,
-                                      double p) {
-  kernels::AttentionPlan plan;
-  plan.query_bounds = queries.places().bounds;
-  plan.key_bounds = keys.places().bounds;
-  plan.query_rows = queries.places().rows;
-  plan.query_positions.assign(queries.places().positions.begin(), queries.places().positions.end());
-  const kernels::RowDropout dropout = queries.dropout(site, p);
-  plan.dropout_site = site;
-  plan.dropout = dropout.rate;
-  plan.key = dropout.key;
-  return plan;
+std::vector<int64_t> Pass::first_tokens() const {
+  return {places_->bounds.begin(), places_->bounds.end() - 1};
 }
 
-std::vector<int64_t> first_tokens(const Unit& unit) {
-  return {unit.bounds.begin(), unit.bounds.end() - 1};
+std::vector<int64_t> Pass::last_tokens(int64_t except) const {
+  const int64_t* tokens = text_->tokens.const_data_ptr<int64_t>();
+  std::vector<int64_t> last;
+  for (size_t s = 0; s + 1 < places_->bounds.size(); ++s) {
+    int64_t at = places_->bounds[s + 1] - 1;
+    while (at > places_->bounds[s] && tokens[at] == except) --at;
+    last.push_back(at);
+  }
+  return last;
+}
+
+std::vector<int64_t> Pass::targets() const {
+  const at::Tensor& index = unit_->target_index;
+  return {index.const_data_ptr<int64_t>(), index.const_data_ptr<int64_t>() + index.numel()};
 }
 
 }  // namespace rankwise

@@ -1,5 +1,5 @@
 // What one forward pass carries beside its tensors: which rows of text its token rows are (the key
-// of all randomness), and whether dropout acts.
+// of all randomness), at which positions they stand, and how the pass is to be computed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,6 +14,8 @@
 
 namespace rankwise {
 
+class KeyValueCache;
+
 // Everything random is a pure function of this and of (row, position, site).
 struct Randomness {
   uint64_t seed = 0;
@@ -23,24 +25,38 @@ struct Randomness {
   PhiloxKey key() const;
 };
 
+struct PassOptions {
+  bool gradient_checkpointing = false;  // layers are computed again in the backward pass
+  KeyValueCache* cache = nullptr;       // generation: keys and values of the text so far
+  int64_t first_position = 0;           // of the first token of every row (after a prefix)
+};
+
 // The dataset row and the position of each packed token, and where each sequence's tokens begin and
 // end.
 struct TokenPlaces {
   std::vector<uint32_t> rows, positions;  // [T]; fillers: row 0xFFFFFFFF
   std::vector<int64_t> bounds;            // [S + 1]
-  explicit TokenPlaces(const Unit& unit);
+
+  // first_positions [S]: of each sequence's first token.
+  TokenPlaces(const PackedText& text, const std::vector<int64_t>& rows,
+              const std::vector<int64_t>& first_positions);
   TokenPlaces(const TokenPlaces& all,
               const std::vector<int64_t>& index);  // those at index, which is ascending
 };
 
 class Pass {
  public:
-  Pass(const Unit& unit, const Randomness& randomness)
-      : unit_(&unit), randomness_(randomness), places_(std::make_shared<TokenPlaces>(unit)) {}
+  Pass(const Unit& unit, const Randomness& randomness, const PassOptions& options = {});
 
   const Unit& unit() const { return *unit_; }
+  const PackedText& text() const { return *text_; }
   const Randomness& randomness() const { return randomness_; }
+  const PassOptions& options() const { return options_; }
   const TokenPlaces& places() const { return *places_; }
+  at::Tensor positions() const;  // [T] int64
+
+  Pass decoder() const;  // the same pass over the decoder's text
+  Pass without_cache() const;  // from the first position
   Pass at(const std::vector<int64_t>& index) const;  // the same pass for these tokens only
 
   // Dropout at a site; inactive outside training. The pointers live as long as any Pass of these
@@ -48,17 +64,17 @@ class Pass {
   kernels::RowDropout dropout(uint32_t site, double p) const;
   std::shared_ptr<const TokenPlaces> shared_places() const { return places_; }
 
+  std::vector<int64_t> first_tokens() const;  // index of each sequence's first token
+  // Index of each sequence's last token that is not `except`, or else of its first.
+  std::vector<int64_t> last_tokens(int64_t except) const;
+  std::vector<int64_t> targets() const;  // Unit's target_index
+
  private:
   const Unit* unit_;
+  const PackedText* text_;
   Randomness randomness_;
+  PassOptions options_;
   std::shared_ptr<const TokenPlaces> places_;
 };
-
-// Who sees whom: the tokens of `queries` see the tokens of `keys` of the same sequence. The caller
-// adds heads and scale.
-kernels::AttentionPlan attention_plan(const Pass& queries, const Pass& keys, uint32_t site,
-                                      double p);
-
-std::vector<int64_t> first_tokens(const Unit& unit);  // index of each sequence's first token
 
 }  // namespace rankwise

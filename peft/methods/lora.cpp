@@ -72,7 +72,12 @@ struct LoraAdapter : LinearAdapter {
 
 // peft's constants.py: TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 const std::vector<std::pair<std::string, std::vector<std::string>>> kDefaultTargets = {
-    {"bert", {"query", "value"}},
+    {"bert", {"query", "value"}},        {"gemma2", {"q_proj", "v_proj"}},
+    {"gpt2", {"c_attn"}},                {"llama", {"q_proj", "v_proj"}},
+    {"mistral", {"q_proj", "v_proj"}},   {"mt5", {"q", "v"}},
+    {"opt", {"q_proj", "v_proj"}},       {"qwen2", {"q_proj", "v_proj"}},
+    {"qwen3", {"q_proj", "v_proj"}},     {"roberta", {"query", "value"}},
+    {"t5", {"q", "v"}},
 };
 
 std::vector<std::string> default_targets(const std::string& model_type) {
@@ -296,7 +301,7 @@ Json Lora::config() const {
       {"bias", bias_},
       {"init_lora_weights", init},
       {"modules_to_save", saved_modules_.empty() ? Json() : Json(saved_modules_)},
-      {"fan_in_fan_out", false},
+      {"fan_in_fan_out", !adapted_.empty() && adapted_.front()->in_by_out},
       {"lora_bias", false},
       {"use_dora", false},
       {"use_qalora", false},

@@ -103,6 +103,7 @@ std::vector<Linear*> matching_linears(const Sites& sites, const TargetOptions& o
     if (is_saved_module(options.modules_to_save, linear->path) ||
         options.exclude.matches(linear->path))
       continue;
+    if (options.target.all_linear() && linear->path == sites.output_embedding) continue;
     if (options.target.matches(linear->path) && in_chosen_layer(options, linear->path))
       chosen.push_back(linear);
   }

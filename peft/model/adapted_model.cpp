@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "peft/model/file_tensors.h"
+#include "peft/model/loss.h"
 
 namespace rankwise {
 namespace {
@@ -66,29 +67,48 @@ void AdaptedModel::flatten() {
   }
 }
 
-at::Tensor AdaptedModel::loss_sum(const at::Tensor& logits, const Unit& unit) const {
-  return at::cross_entropy_loss(logits, unit.targets, {}, at::Reduction::Sum);
-}
-
 double AdaptedModel::backward(const Unit& unit, const Randomness& randomness,
                               double targets_of_update) {
   gradient_.zero_();
-  const Pass pass(unit, randomness);
-  const at::Tensor sum = loss_sum(base_.base->output()(base_.base->features(pass), pass), unit);
+  const Pass pass(unit, randomness, pass_options());
+  const at::Tensor features = base_.base->features(pass);
+  const at::Tensor sum =
+      is_language_model(task_)
+          ? language_model_loss(*base_.base, features, pass)
+          : loss_sum(logits_of(*base_.base, features, pass), unit, task_);
   (sum / targets_of_update).backward();
   return sum.item<double>();
 }
 
 AdaptedModel::Scores AdaptedModel::evaluate(const Unit& unit) const {
   at::NoGradGuard no_grad;
-  const Pass pass(unit, Randomness{});
+  const Pass pass(unit, Randomness{}, pass_options());
+  const at::Tensor features = base_.base->features(pass);
   Scores scores;
-  scores.logits = base_.base->output()(base_.base->features(pass), pass);
-  if (unit.targets.defined()) {
-    scores.loss_sum = loss_sum(scores.logits, unit).item<double>();
-    scores.targets = unit.targets.size(0);
+  if (unit.targets.defined()) scores.targets = unit.targets.size(0);
+  if (is_language_model(task_) && unit.targets.defined()) {
+    scores.loss_sum = language_model_loss(*base_.base, features, pass).item<double>();
+    return scores;
   }
+  scores.logits = logits_of(*base_.base, features, pass);
+  if (unit.targets.defined())
+    scores.loss_sum = loss_sum(scores.logits, unit, task_).item<double>();
   return scores;
+}
+
+at::Tensor AdaptedModel::next_logits(const Unit& unit, KeyValueCache& cache) const {
+  at::NoGradGuard no_grad;
+  PassOptions options = pass_options();
+  options.cache = &cache;
+  const Pass pass(unit, Randomness{}, options);
+  return logits_of(*base_.base, base_.base->features(pass), pass);
+}
+
+PassOptions AdaptedModel::pass_options() const {
+  PassOptions options;
+  options.gradient_checkpointing = gradient_checkpointing_;
+  options.first_position = base_.base->sites.first_position;
+  return options;
 }
 
 ParameterCounts AdaptedModel::counts() const {
@@ -99,6 +119,8 @@ ParameterCounts AdaptedModel::counts() const {
   }
   return counts;
 }
+
+int64_t AdaptedModel::virtual_tokens() const { return base_.base->sites.virtual_tokens; }
 
 std::vector<Method::Target> AdaptedModel::targets() const {
   return method_ ? method_->targets() : std::vector<Method::Target>();

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "peft/base/cache.h"
 #include "peft/hub/adapter_folder.h"
 #include "peft/methods/method.h"
 #include "peft/model/base_model.h"
@@ -33,17 +34,23 @@ class AdaptedModel {
   // Returns the loss sum, not divided.
   double backward(const Unit& unit, const Randomness& randomness, double targets_of_update);
 
+  void use_gradient_checkpointing(bool yes) { gradient_checkpointing_ = yes; }
+
   struct Scores {
-    at::Tensor logits;  // [N, labels] float32
+    at::Tensor logits;  // [N, labels] float32; a language model's: only where there are no targets
     double loss_sum = 0;
     int64_t targets = 0;
   };
   Scores evaluate(const Unit& unit) const;
+  // Generation: reads the unit's tokens (of an encoder-decoder: the decoder's; the encoder's text at
+  // the first call) behind what the cache holds. [N, V] at target_index.
+  at::Tensor next_logits(const Unit& unit, KeyValueCache& cache) const;
 
   at::Tensor& values() { return values_; }  // [P] float32, all trainables end to end
   const at::Tensor& gradient() const { return gradient_; }  // [P]
   const std::vector<Trainable>& trainables() const { return trainables_; }
   ParameterCounts counts() const;
+  int64_t virtual_tokens() const;  // that the method puts before every row
   std::vector<Method::Target> targets() const;
   const BaseModel& base() const { return base_; }
   Method* method() { return method_.get(); }
@@ -61,11 +68,12 @@ class AdaptedModel {
 
  private:
   void flatten();
-  at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit) const;
+  PassOptions pass_options() const;
 
   BaseModel base_;
   std::unique_ptr<Method> method_;
   TaskType task_;
+  bool gradient_checkpointing_ = false;
   std::vector<Trainable> trainables_;
   at::Tensor values_, gradient_;
 };

@@ -22,30 +22,28 @@ namespace {
 constexpr size_t kAlignment = 64;
 
 struct Wanted {
-  std::string path;
-  std::vector<int64_t> shape;
+  WeightRequest request;
   at::ScalarType type;
-  bool drawn_if_missing;
+  std::vector<int64_t> shape_in_file() const {
+    std::vector<int64_t> shape = request.shape;
+    if (request.transposed) std::swap(shape[0], shape[1]);
+    return shape;
+  }
 };
 
 // The first build: notes what the family asks for and answers with shapes.
 class ShapeSource : public WeightSource {
  public:
   explicit ShapeSource(const Precision& precision) : precision_(precision) {}
-  at::Tensor get(const std::string& path, at::IntArrayRef shape, Use use) override {
-    wanted.push_back({path, shape.vec(), precision_.of(use, shape.size()), false});
-    return meta(shape);
-  }
-  at::Tensor get_or_draw(const std::string& path, at::IntArrayRef shape, double) override {
-    wanted.push_back({path, shape.vec(), at::kFloat, true});
-    return meta(shape);
+  at::Tensor get(const WeightRequest& request) override {
+    const bool head = request.drawn.has_value();
+    wanted.push_back(
+        {request, head ? at::kFloat : precision_.of(request.use, request.shape.size())});
+    return at::empty(request.shape, at::TensorOptions(at::kMeta).dtype(at::kFloat));
   }
   std::vector<Wanted> wanted;
 
  private:
-  static at::Tensor meta(at::IntArrayRef shape) {
-    return at::empty(shape, at::TensorOptions(at::kMeta).dtype(at::kFloat));
-  }
   Precision precision_;
 };
 
@@ -61,34 +59,30 @@ class MappedSource : public WeightSource {
  public:
   MappedSource(const std::vector<Placed>& placed, std::span<const std::byte> memory, uint64_t seed)
       : memory_(memory), seed_(seed) {
-    for (const Placed& entry : placed) placed_.emplace(entry.wanted.path, &entry);
+    for (const Placed& entry : placed) placed_.emplace(entry.wanted.request.path, &entry);
   }
-  at::Tensor get(const std::string& path, at::IntArrayRef shape, Use) override {
-    return mapped(*placed_.at(path), shape);
-  }
-  at::Tensor get_or_draw(const std::string& path, at::IntArrayRef shape,
-                         double deviation) override {
-    if (const auto found = placed_.find(path); found != placed_.end())
-      return mapped(*found->second, shape);
-    return deviation > 0 ? draw_normal(shape, deviation, seed_, path) : at::zeros(shape);
+  at::Tensor get(const WeightRequest& request) override {
+    const auto found = placed_.find(request.path);
+    if (found == placed_.end())
+      return *request.drawn > 0 ? draw_normal(request.shape, *request.drawn, seed_, request.path)
+                                : at::zeros(request.shape);
+    auto* data = const_cast<std::byte*>(
+        memory_.data() + found->second->offset);  // read-only pages: frozen means frozen
+    return at::from_blob(data, request.shape,
+                         at::TensorOptions().dtype(found->second->wanted.type));
   }
 
  private:
-  at::Tensor mapped(const Placed& placed, at::IntArrayRef shape) const {
-    auto* data = const_cast<std::byte*>(memory_.data() +
-                                        placed.offset);  // read-only pages: frozen means frozen
-    return at::from_blob(data, shape, at::TensorOptions().dtype(placed.wanted.type));
-  }
   std::unordered_map<std::string, const Placed*> placed_;
   std::span<const std::byte> memory_;
   uint64_t seed_;
 };
 
 void check_shape(const Wanted& wanted, const TensorEntry& entry) {
-  if (wanted.shape == entry.shape) return;
+  if (wanted.shape_in_file() == entry.shape) return;
   throw model_error("{}: tensor '{}' has shape {}, but config.json asks for {}",
                     entry.file.string(), entry.name, shape_text(entry.shape),
-                    shape_text(wanted.shape));
+                    shape_text(wanted.shape_in_file()));
 }
 
 std::vector<Placed> place(const std::vector<Wanted>& wanted,
@@ -99,16 +93,18 @@ std::vector<Placed> place(const std::vector<Wanted>& wanted,
   std::vector<Placed> placed;
   std::vector<std::string> missing;
   for (const Wanted& want : wanted) {
+    const WeightRequest& request = want.request;
     const TensorEntry* found = nullptr;
-    for (const std::string& name : family.names_in_file(want.path)) {
+    for (const std::string& name :
+         family.names_in_file(request.tied_to.empty() ? request.path : request.tied_to)) {
       const auto entry = by_name.find(name);
       if (entry != by_name.end() && !found) found = entry->second;
     }
     if (found) {
       check_shape(want, *found);
       placed.push_back({want, *found});
-    } else if (!want.drawn_if_missing) {
-      missing.push_back(want.path);
+    } else if (!request.drawn) {
+      missing.push_back(request.path);
     }
   }
   if (!missing.empty()) {
@@ -120,17 +116,28 @@ std::vector<Placed> place(const std::vector<Wanted>& wanted,
   return placed;
 }
 
-// In the order of the files, which network disks like.
+size_t bytes_of(const Wanted& wanted) {
+  return at::elementSize(wanted.type) *
+         static_cast<size_t>(c10::multiply_integers(wanted.request.shape));
+}
+
+// In the order of the files, which network disks like. Two uses of one tensor in the same form
+// share its place.
 size_t lay_out(std::vector<Placed>& placed) {
-  std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
+  std::stable_sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
     return std::tie(a.entry.file, a.entry.offset) < std::tie(b.entry.file, b.entry.offset);
   });
+  std::map<std::string, const Placed*> by_path;
   size_t end = 0;
   for (Placed& entry : placed) {
+    by_path.emplace(entry.wanted.request.path, &entry);
+    const auto tied = by_path.find(entry.wanted.request.tied_to);
+    if (tied != by_path.end() && tied->second->wanted.type == entry.wanted.type) {
+      entry.offset = tied->second->offset;
+      continue;
+    }
     entry.offset = end;
-    size_t bytes = at::elementSize(entry.wanted.type);
-    for (const int64_t size : entry.wanted.shape) bytes *= static_cast<size_t>(size);
-    end = (end + bytes + kAlignment - 1) / kAlignment * kAlignment;
+    end = (end + bytes_of(entry.wanted) + kAlignment - 1) / kAlignment * kAlignment;
   }
   return end;
 }
@@ -141,7 +148,16 @@ void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
     int& file = files.try_emplace(entry.entry.file, -1).first->second;
     if (file < 0) file = open(entry.entry.file.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) throw model_error("{}: cannot be opened", entry.entry.file.string());
-    read_tensor(file, entry.entry, entry.wanted.type, memory.data() + entry.offset);
+    std::byte* to = memory.data() + entry.offset;
+    const WeightRequest& request = entry.wanted.request;
+    if (!request.transposed) {
+      read_tensor(file, entry.entry, entry.wanted.type, to);
+      continue;
+    }
+    const auto options = at::TensorOptions().dtype(entry.wanted.type);
+    at::Tensor original = at::empty(entry.wanted.shape_in_file(), options);
+    read_tensor(file, entry.entry, entry.wanted.type, original.data_ptr());
+    at::from_blob(to, request.shape, options).copy_(original.t());
   }
   for (const auto& [name, file] : files) close(file);
 }
@@ -156,7 +172,9 @@ std::string identity_of(const Config& config, const std::vector<TensorEntry>& en
 
 int64_t count(const std::vector<Wanted>& wanted) {
   int64_t numbers = 0;
-  for (const Wanted& want : wanted) numbers += c10::multiply_integers(want.shape);
+  for (const Wanted& want : wanted) {
+    if (want.request.tied_to.empty()) numbers += c10::multiply_integers(want.request.shape);
+  }
   return numbers;
 }
 

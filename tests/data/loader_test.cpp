@@ -33,6 +33,20 @@ TEST(Pack, RowsLieEndToEndWithFillersBehind) {
   EXPECT_FALSE(unit.target_index.defined());
 }
 
+TEST(Pack, NumbersOfARegressionAreFloats) {
+  const TokenStore store = store_of({{{5}, {}, {}, {0.5F}}, {{8}, {}, {}, {-2}}});
+  const at::Tensor targets = pack(store, {{1, 0}, 2}, TaskType::kSeqCls).targets;
+  ASSERT_EQ(targets.scalar_type(), at::kFloat);
+  ASSERT_EQ(targets.numel(), 2);
+  EXPECT_EQ(targets.const_data_ptr<float>()[0], -2);
+  EXPECT_EQ(targets.const_data_ptr<float>()[1], 0.5F);
+}
+
+TEST(Pack, RowsWithoutLabelsHaveNoTargets) {
+  const TokenStore store = store_of({{{5}, {}, {}}, {{8}, {}, {}}});
+  EXPECT_FALSE(pack(store, {{1, 0}, 2}, TaskType::kSeqCls).targets.defined());
+}
+
 TEST(Pack, TypesOfRowsWithoutThemAreZero) {
   const TokenStore store = store_of({{{5, 6}, {}, {0}}, {{7, 8, 9}, {0, 1, 1}, {0}}});
   const Unit unit = pack(store, {{1, 0, 1}, 8}, TaskType::kSeqCls);

@@ -21,7 +21,7 @@ std::string bytes_of(const TokenStore& store) {
     bytes.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
   };
   add(store.offsets), add(store.input_ids), add(store.token_type_ids);
-  add(store.label_offsets), add(store.labels);
+  add(store.label_offsets), add(store.labels), add(store.values);
   for (const auto& name : store.label_names) bytes += name + "|";
   return bytes + std::to_string(store.truncated_rows) + store.identity;
 }
@@ -155,6 +155,36 @@ TEST_F(Prepare, WholeNumbersAreOrderedByValueOverAllRanks) {
   });
 }
 
+TEST_F(Prepare, NumbersOfARegressionAreInRowOrderOnAnyNumberOfRanks) {
+  std::string text = "text\tlabel\n";
+  for (int row = 0; row < 700; ++row) text += "a\t" + std::to_string(row) + ".25\n";
+  const auto file = folder_.write("a.tsv", text);
+  options_.num_labels = 1;
+  run_as_threads(3, [&](Communicator& communicator) {
+    const auto task = make_task(TaskType::kSeqCls, options_);
+    const TokenStore store = prepare(communicator, *task, file, &tokenizer_, kMaxLength, 256);
+    EXPECT_TRUE(store.labels.empty());
+    ASSERT_EQ(std::ssize(store.values), 700);
+    for (int64_t row = 0; row < 700; ++row)
+      EXPECT_EQ(store.values_of(row)[0], static_cast<float>(row) + 0.25F);
+  });
+  EXPECT_EQ(prepared(file, 3), Names(3, prepared(file, 1)[0]));
+}
+
+TEST_F(Prepare, LabelsLackInAllRowsOrInNone) {
+  options_.labels_optional = true;
+  const auto none = folder_.write("a.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
+  const auto communicator = single_rank();
+  const auto task = make_task(TaskType::kSeqCls, options_);
+  const TokenStore store = prepare(*communicator, *task, none, &tokenizer_, kMaxLength, 256);
+  EXPECT_EQ(store.rows(), 2);
+  EXPECT_FALSE(store.labelled());
+  std::string text = jsonl(600, false);
+  const auto mixed = folder_.write("b.jsonl", text + R"({"text":"x"})");
+  for (const auto& message : refusals(mixed, 3))
+    EXPECT_EQ(message, mixed.string() + ": row 601 has no label, but others have");
+}
+
 TEST_F(Prepare, ABadRowOnOneRankIsEveryRanksError) {
   std::string text = "text\tlabel\n";
   for (int row = 0; row < 600; ++row) text += "a\t" + std::to_string(row % 2) + "\n";
@@ -204,6 +234,7 @@ TEST(HashOf, SeesEveryNumberAndNothingElse) {
   for (const auto& change : std::vector<std::function<void(std::vector<Example>&)>>{
            [](auto& r) { r[0].input_ids[2] = 4; }, [](auto& r) { r[1].token_type_ids[0] = 1; },
            [](auto& r) { r[1].labels[0] = 7; }, [](auto& r) { r.pop_back(); },
+           [](auto& r) { r[0].values = {1.5F}; },
            [](auto& r) { r[0].input_ids.pop_back(), r[0].token_type_ids.pop_back(); },
            [](auto& r) { std::swap(r[0].labels, r[1].labels); }}) {
     auto changed = rows;

@@ -83,6 +83,7 @@ inline TokenStore store_of(const std::vector<Example>& rows) {
   struct Arrays {
     std::vector<int64_t> offsets{0}, label_offsets{0};
     std::vector<int32_t> ids, types, labels;
+    std::vector<float> values;
   };
   auto arrays = std::make_shared<Arrays>();
   bool typed = false;
@@ -92,7 +93,8 @@ inline TokenStore store_of(const std::vector<Example>& rows) {
     arrays->types.resize(arrays->ids.size());
     arrays->labels.insert(arrays->labels.end(), row.labels.begin(), row.labels.end());
     arrays->offsets.push_back(std::ssize(arrays->ids));
-    arrays->label_offsets.push_back(std::ssize(arrays->labels));
+    arrays->values.insert(arrays->values.end(), row.values.begin(), row.values.end());
+    arrays->label_offsets.push_back(std::ssize(arrays->labels) + std::ssize(arrays->values));
     typed |= !row.token_type_ids.empty();
   }
   TokenStore store;
@@ -101,6 +103,7 @@ inline TokenStore store_of(const std::vector<Example>& rows) {
   if (typed) store.token_type_ids = arrays->types;
   store.label_offsets = arrays->label_offsets;
   store.labels = arrays->labels;
+  store.values = arrays->values;
   store.owner = arrays;
   return store;
 }

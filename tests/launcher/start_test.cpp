@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include "distributed/core/error.h"
+#include "tests/distributed/comm/corrupting.h"
 
 namespace rankwise {
 namespace {
@@ -61,6 +62,29 @@ TEST(Start, ARankThatIsBoundCountsOnlyItsCores) {
     sched_setaffinity(0, sizeof first, &first);
     EXPECT_EQ(find_placement(communicator).default_threads, 1);
   });
+}
+
+TEST(Start, ARankThatIsGivenWrongNumbersIsNamed) {
+  run_as_threads(3, [](Communicator& honest) {
+    check_ranks(honest);
+    Corrupting communicator(honest, "sum", at::kDouble, 2);
+    try {
+      check_ranks(communicator);
+      ADD_FAILURE() << "started";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kCommunication);
+      EXPECT_NE(std::string(error.what()).find("1 of 1031 elements are wrong (rank 2 on host "),
+                std::string::npos)
+          << error.what();
+    }
+  });
+}
+
+TEST(Start, OneRankIsNotTested) {
+  const auto alone = single_rank();
+  Corrupting communicator(*alone, "sum", at::kDouble, 0);
+  check_ranks(communicator);
+  EXPECT_EQ(communicator.phase(), "start");
 }
 
 TEST(Start, RangesAreShort) {

@@ -20,7 +20,7 @@ struct Sizes {
 
 struct Buffers {
   std::vector<float> key, key_t, value, value_t, query, scores, out, grad_out, grad_scores,
-      grad_key, grad_value;
+      grad_key, grad_value, slope;
 };
 
 RANKWISE_INLINE void load(const float* from, int64_t stride, int64_t rows, int64_t size,
@@ -46,25 +46,55 @@ RANKWISE_INLINE void store(const float* from, int64_t size_padded, int64_t rows,
   }
 }
 
-RANKWISE_INLINE int64_t visible_keys(const AttentionPlan& plan, int64_t query, int64_t keys) {
-  return plan.causal ? std::min<int64_t>(plan.query_positions[static_cast<size_t>(query)] + 1, keys)
-                     : keys;
+// The keys first … last - 1 that a query sees.
+struct Visible {
+  int64_t first, last;
+};
+
+RANKWISE_INLINE Visible visible_keys(const AttentionPlan& plan, int64_t query, int64_t keys) {
+  if (!plan.causal) return {0, keys};
+  const int64_t position = plan.query_positions[static_cast<size_t>(query)];
+  return {plan.window > 0 ? std::max<int64_t>(0, position - plan.window + 1) : 0,
+          std::min(position + 1, keys)};
 }
 
-// scores → probabilities in place; returns the logarithm of the row's sum of exponentials.
-RANKWISE_INLINE float softmax_row(float* row, int64_t visible, int64_t padded_keys, float scale) {
+// The keys that any query of the block begin … begin + rows - 1 sees: none after these are computed.
+int64_t keys_of_block(const AttentionPlan& plan, int64_t begin, int64_t rows, int64_t keys) {
+  int64_t last = 0;
+  for (int64_t i = 0; i < rows; ++i) last = std::max(last, visible_keys(plan, begin + i, keys).last);
+  return last;
+}
+
+// Products → scores, in place: scale, cap and bias.
+RANKWISE_INLINE void score_row(const AttentionPlan& plan, int64_t query, int64_t head,
+                               Visible visible, float* row) {
+  for (int64_t j = visible.first; j < visible.last; ++j) row[j] *= plan.scale;
+  if (plan.softcap > 0) {
+    for (int64_t j = visible.first; j < visible.last; ++j)
+      row[j] = plan.softcap * std::tanh(row[j] / plan.softcap);
+  }
+  if (plan.bias) {
+    const float* bias = plan.bias->of(head) - plan.query_positions[static_cast<size_t>(query)];
+    for (int64_t j = visible.first; j < visible.last; ++j) row[j] += bias[j];
+  }
+}
+
+// Scores → probabilities, in place, 0 up to `end` where nothing is seen; returns the logarithm of
+// the row's sum of exponentials.
+RANKWISE_INLINE float softmax_row(float* row, Visible visible, int64_t end) {
   float most = -INFINITY;
 #pragma omp simd reduction(max : most)
-  for (int64_t j = 0; j < visible; ++j) most = std::max(most, row[j] * scale);
+  for (int64_t j = visible.first; j < visible.last; ++j) most = std::max(most, row[j]);
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < visible; ++j) {
-    row[j] = exponential(row[j] * scale - most);
+  for (int64_t j = visible.first; j < visible.last; ++j) {
+    row[j] = exponential(row[j] - most);
     sum += row[j];
   }
   const float inverse = 1 / sum;
-  for (int64_t j = 0; j < visible; ++j) row[j] *= inverse;
-  for (int64_t j = visible; j < padded_keys; ++j) row[j] = 0;
+  for (int64_t j = visible.first; j < visible.last; ++j) row[j] *= inverse;
+  std::fill(row, row + visible.first, 0.0f);
+  std::fill(row + visible.last, row + end, 0.0f);
   return most + std::log(sum);
 }
 
@@ -83,8 +113,7 @@ RANKWISE_INLINE void drop_row(const AttentionPlan& plan, int64_t query, int64_t 
 }
 
 Sizes sizes_of(const AttentionPlan& plan, int64_t sequence) {
-  const int64_t keys = plan.key_bounds[static_cast<size_t>(sequence) + 1] -
-                       plan.key_bounds[static_cast<size_t>(sequence)];
+  const int64_t keys = plan.key_counts[static_cast<size_t>(sequence)];
   return {keys, padded(keys), plan.head_size, padded(plan.head_size)};
 }
 
@@ -105,7 +134,7 @@ Task task_of(const AttentionPlan& plan, int64_t index) {
           key_head,
           plan.query_bounds[at],
           plan.query_bounds[at + 1],
-          plan.key_bounds[at],
+          plan.key_begins[at],
           plan.heads / plan.key_heads,
           plan.heads * plan.head_size,
           plan.key_heads * plan.head_size};
@@ -126,47 +155,58 @@ RANKWISE_KERNEL void forward_task(const AttentionPlan& plan, const Task& task, c
     for (int64_t begin = task.query_begin; begin < task.query_end; begin += kBlock) {
       const int64_t rows = std::min(kBlock, task.query_end - begin);
       const int64_t offset = begin * task.query_stride + head * n.size;
-      gemm(rows, n.keys_padded, n.size, {query + offset, task.query_stride, 1}, key_t,
-           n.keys_padded, scores, n.keys_padded, false);
+      const int64_t keys = keys_of_block(plan, begin, rows, n.keys);
+      gemm(rows, padded(keys), n.size, {query + offset, task.query_stride, 1}, key_t, n.keys_padded,
+           scores, n.keys_padded, false);
       for (int64_t i = 0; i < rows; ++i) {
         float* row = scores + i * n.keys_padded;
-        log_sum[(begin + i) * plan.heads + head] =
-            softmax_row(row, visible_keys(plan, begin + i, n.keys), n.keys_padded, plan.scale);
-        if (plan.dropout.active()) drop_row(plan, begin + i, head, n.keys, row);
+        const Visible visible = visible_keys(plan, begin + i, n.keys);
+        score_row(plan, begin + i, head, visible, row);
+        log_sum[(begin + i) * plan.heads + head] = softmax_row(row, visible, keys);
+        if (plan.dropout.active()) drop_row(plan, begin + i, head, keys, row);
       }
-      gemm(rows, n.size_padded, n.keys, {scores, n.keys_padded, 1}, values, n.size_padded,
-           block_out, n.size_padded, false);
+      gemm(rows, n.size_padded, keys, {scores, n.keys_padded, 1}, values, n.size_padded, block_out,
+           n.size_padded, false);
       store(block_out, n.size_padded, rows, n.size, out + offset, task.query_stride);
     }
   }
 }
 
-// The gradient of one row of scores. probability: out the dropped probabilities, for the gradient
-// of the values.
+// The gradient of one row of products; 0 up to `end` where nothing is seen. `probability`: in the
+// products, out the dropped probabilities, for the gradient of the values.
 RANKWISE_INLINE void backward_row(const AttentionPlan& plan, int64_t query, int64_t head,
-                                  int64_t visible, const Sizes& n, float log_sum,
+                                  Visible visible, int64_t end, float log_sum, float* slope,
                                   float* probability, float* grad) {
-  for (int64_t j = 0; j < visible; ++j)
-    probability[j] = exponential(probability[j] * plan.scale - log_sum);
-  for (int64_t j = visible; j < n.keys_padded; ++j) probability[j] = 0;
-  float delta = 0;
-  if (plan.dropout.active()) {
-    const StretchWords words = dropout_words(plan, query, head);
-    const DropoutRate rate = plan.dropout;
-#pragma omp simd reduction(+ : delta)
-    for (int64_t j = 0; j < n.keys; ++j) {
-      grad[j] *= dropout_factor(words, static_cast<uint32_t>(j), rate);
-      delta += grad[j] * probability[j];
+  const float scale = plan.scale, cap = plan.softcap;
+  if (cap > 0) {  // d score / d product, before the scores take the products' place
+    for (int64_t j = visible.first; j < visible.last; ++j) {
+      const float bent = std::tanh(probability[j] * scale / cap);
+      slope[j] = scale * (1 - bent * bent);
     }
-    for (int64_t j = 0; j < n.keys; ++j) grad[j] = probability[j] * (grad[j] - delta) * plan.scale;
-    for (int64_t j = 0; j < n.keys; ++j)
-      probability[j] *= dropout_factor(words, static_cast<uint32_t>(j), rate);
-  } else {
-#pragma omp simd reduction(+ : delta)
-    for (int64_t j = 0; j < n.keys; ++j) delta += grad[j] * probability[j];
-    for (int64_t j = 0; j < n.keys; ++j) grad[j] = probability[j] * (grad[j] - delta) * plan.scale;
   }
-  for (int64_t j = n.keys; j < n.keys_padded; ++j) grad[j] = 0;
+  score_row(plan, query, head, visible, probability);
+  for (int64_t j = visible.first; j < visible.last; ++j)
+    probability[j] = exponential(probability[j] - log_sum);
+  const StretchWords words = plan.dropout.active() ? dropout_words(plan, query, head)
+                                                   : StretchWords{};
+  const DropoutRate rate = plan.dropout;
+  if (rate.active()) {
+    for (int64_t j = visible.first; j < visible.last; ++j)
+      grad[j] *= dropout_factor(words, static_cast<uint32_t>(j), rate);
+  }
+  float delta = 0;
+#pragma omp simd reduction(+ : delta)
+  for (int64_t j = visible.first; j < visible.last; ++j) delta += grad[j] * probability[j];
+  for (int64_t j = visible.first; j < visible.last; ++j)
+    grad[j] = probability[j] * (grad[j] - delta) * (cap > 0 ? slope[j] : scale);
+  if (rate.active()) {
+    for (int64_t j = visible.first; j < visible.last; ++j)
+      probability[j] *= dropout_factor(words, static_cast<uint32_t>(j), rate);
+  }
+  for (float* row : {probability, grad}) {
+    std::fill(row, row + visible.first, 0.0f);
+    std::fill(row + visible.last, row + end, 0.0f);
+  }
 }
 
 RANKWISE_KERNEL void backward_task(const AttentionPlan& plan, const Task& task, const Sizes& n,
@@ -182,6 +222,7 @@ RANKWISE_KERNEL void backward_task(const AttentionPlan& plan, const Task& task, 
   float* queries = resized(buffers.query, kBlock * n.size_padded);
   float* outs = resized(buffers.grad_out, kBlock * n.size_padded);
   float* block = resized(buffers.out, kBlock * n.size_padded);
+  float* slope = resized(buffers.slope, n.keys_padded);
   float* sum_key = resized(buffers.grad_key, n.keys * n.size_padded);
   float* sum_value = resized(buffers.grad_value, n.keys * n.size_padded);
   std::fill(sum_key, sum_key + n.keys * n.size_padded, 0.0f);
@@ -196,25 +237,26 @@ RANKWISE_KERNEL void backward_task(const AttentionPlan& plan, const Task& task, 
       const int64_t offset = begin * task.query_stride + head * n.size;
       load(query + offset, task.query_stride, rows, n.size, n.size_padded, queries);
       load(grad_out + offset, task.query_stride, rows, n.size, n.size_padded, outs);
-      gemm(rows, n.keys_padded, n.size, {queries, n.size_padded, 1}, key_t, n.keys_padded, scores,
-           n.keys_padded, false);
-      gemm(rows, n.keys_padded, n.size, {outs, n.size_padded, 1}, value_t, n.keys_padded, grads,
+      const int64_t keys_seen = keys_of_block(plan, begin, rows, n.keys);
+      gemm(rows, padded(keys_seen), n.size, {queries, n.size_padded, 1}, key_t, n.keys_padded,
+           scores, n.keys_padded, false);
+      gemm(rows, padded(keys_seen), n.size, {outs, n.size_padded, 1}, value_t, n.keys_padded, grads,
            n.keys_padded, false);
       for (int64_t i = 0; i < rows; ++i) {
-        backward_row(plan, begin + i, head, visible_keys(plan, begin + i, n.keys), n,
-                     log_sum[(begin + i) * plan.heads + head], scores + i * n.keys_padded,
+        backward_row(plan, begin + i, head, visible_keys(plan, begin + i, n.keys), keys_seen,
+                     log_sum[(begin + i) * plan.heads + head], slope, scores + i * n.keys_padded,
                      grads + i * n.keys_padded);
       }
       if (grad_query) {
-        gemm(rows, n.size_padded, n.keys, {grads, n.keys_padded, 1}, keys, n.size_padded, block,
+        gemm(rows, n.size_padded, keys_seen, {grads, n.keys_padded, 1}, keys, n.size_padded, block,
              n.size_padded, false);
         store(block, n.size_padded, rows, n.size, grad_query + offset, task.query_stride);
       }
       if (grad_key)
-        gemm(n.keys, n.size_padded, rows, {grads, 1, n.keys_padded}, queries, n.size_padded,
+        gemm(keys_seen, n.size_padded, rows, {grads, 1, n.keys_padded}, queries, n.size_padded,
              sum_key, n.size_padded, true);
       if (grad_value)
-        gemm(n.keys, n.size_padded, rows, {scores, 1, n.keys_padded}, outs, n.size_padded,
+        gemm(keys_seen, n.size_padded, rows, {scores, 1, n.keys_padded}, outs, n.size_padded,
              sum_value, n.size_padded, true);
     }
   }

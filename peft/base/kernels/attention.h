@@ -3,21 +3,33 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "peft/base/kernels/random.h"
 
 namespace rankwise::kernels {
 
+// What is added to a score, by head and by how far the key lies behind the query (T5).
+struct RelativeBias {
+  int64_t reach = 0;          // largest distance in either direction
+  std::vector<float> values;  // [H, 2 · reach + 1], distance -reach first
+  const float* of(int64_t head) const { return values.data() + head * (2 * reach + 1) + reach; }
+};
+
 // Which query rows may see which key rows, and how. Queries may be fewer than keys (only the
 // positions that the head needs, a cache while generating) or of another text (cross-attention).
 struct AttentionPlan {
-  std::vector<int64_t> query_bounds, key_bounds;  // [S + 1] offsets into the packed rows
-  std::vector<int32_t> query_positions;           // [Tq] position of each query in its sequence
+  std::vector<int64_t> query_bounds;           // [S + 1] offsets into the packed query rows
+  std::vector<int64_t> key_begins, key_counts;  // [S] each sequence's first key row, and how many
+  std::vector<int32_t> query_positions;  // [Tq] of each query among the keys of its sequence
   std::vector<uint32_t> query_rows;  // [Tq] dataset row of each query: the key of dropout
   int64_t heads = 1, key_heads = 1, head_size = 1;
   float scale = 1;
   bool causal = false;  // a query at position p sees keys 0 … p
+  int64_t window = 0;   // of those only the last so many; 0: all
+  float softcap = 0;    // scores become softcap · tanh(score / softcap); 0: they stay
+  std::shared_ptr<const RelativeBias> bias;  // added to the scores; may be null
   uint32_t dropout_site = 0;
   DropoutRate dropout{0};
   PhiloxKey key;

@@ -101,4 +101,49 @@ RANKWISE_KERNEL void add_layer_norm_backward_rows(const RowDropout& dropout,
   }
 }
 
+RANKWISE_KERNEL void rms_norm_rows(const RmsNormRows& norm, const float* in, float* inverse,
+                                   float* out, int64_t size, int64_t first, int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const float* x = in + row * size;
+    float square = 0;
+#pragma omp simd reduction(+ : square)
+    for (int64_t c = 0; c < size; ++c) square += x[c] * x[c];
+    const float scale = 1 / std::sqrt(square / static_cast<float>(size) + norm.eps);
+    inverse[row] = scale;
+    for (int64_t c = 0; c < size; ++c)
+      out[row * size + c] = x[c] * scale * (norm.offset + norm.weight[c]);
+  }
+}
+
+RANKWISE_KERNEL void rms_norm_backward_rows(const RmsNormRows& norm, const float* in,
+                                            const float* inverse, const float* grad_out,
+                                            float* grad_in, int64_t size, int64_t first,
+                                            int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const float *x = in + row * size, *grad = grad_out + row * size;
+    const float scale = inverse[row];
+    float slope = 0;
+#pragma omp simd reduction(+ : slope)
+    for (int64_t c = 0; c < size; ++c) slope += grad[c] * (norm.offset + norm.weight[c]) * x[c];
+    slope *= scale * scale / static_cast<float>(size);
+    for (int64_t c = 0; c < size; ++c)
+      grad_in[row * size + c] = (grad[c] * (norm.offset + norm.weight[c]) - x[c] * slope) * scale;
+  }
+}
+
+RANKWISE_KERNEL void rotate_rows(const float* cosine, const float* sine, float direction,
+                                 const float* in, float* out, int64_t heads, int64_t half,
+                                 int64_t first, int64_t last) {
+  for (int64_t row = first; row < last; ++row) {
+    const float *cos = cosine + row * half, *sin = sine + row * half;
+    for (int64_t head = 0; head < heads; ++head) {
+      const int64_t at = (row * heads + head) * 2 * half;
+      const float *a = in + at, *b = a + half;
+      for (int64_t i = 0; i < half; ++i) out[at + i] = a[i] * cos[i] - direction * b[i] * sin[i];
+      for (int64_t i = 0; i < half; ++i)
+        out[at + half + i] = b[i] * cos[i] + direction * a[i] * sin[i];
+    }
+  }
+}
+
 }  // namespace rankwise::kernels

@@ -41,4 +41,20 @@ void add_layer_norm_backward_rows(const RowDropout& dropout, const LayerNormRows
                                   const float* grad_out, float* grad_residual, float* grad_in,
                                   int64_t size, int64_t first, int64_t last);
 
+// out = x̂ · (offset + weight), x̂ = in · inverse, inverse [rows] = 1 / √(mean in² + eps).
+struct RmsNormRows {
+  const float* weight;
+  float eps, offset;
+};
+void rms_norm_rows(const RmsNormRows& norm, const float* in, float* inverse, float* out,
+                   int64_t size, int64_t first, int64_t last);
+void rms_norm_backward_rows(const RmsNormRows& norm, const float* in, const float* inverse,
+                            const float* grad_out, float* grad_in, int64_t size, int64_t first,
+                            int64_t last);
+
+// Turns the pairs (i, i + half) of each of `heads` heads of a row by the row's angles; direction -1
+// turns back.
+void rotate_rows(const float* cosine, const float* sine, float direction, const float* in,
+                 float* out, int64_t heads, int64_t half, int64_t first, int64_t last);
+
 }  // namespace rankwise::kernels

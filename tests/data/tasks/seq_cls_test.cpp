@@ -139,9 +139,9 @@ TEST_F(SeqClsTest, WrongTextRowsAreRefused) {
             "unknown label 'Pos' in column 'label'; known: neg, pos"},
            {R"({"text":"a","label":1})", "unknown label '1' in column 'label'; known: neg, pos"},
            {R"({"text":"a","label":0.5})",
-            "column 'label' holds 0.5: regression is not supported yet"},
+            "column 'label' holds 0.5: --num_labels 1 makes it a regression"},
            {R"({"text":"a","label":"-1.5"})",
-            "column 'label' holds \"-1.5\": regression is not supported yet"}}) {
+            "column 'label' holds \"-1.5\": --num_labels 1 makes it a regression"}}) {
     EXPECT_EQ(refusal(*names, row), "f.jsonl:7: " + message);
   }
   options_.num_labels = 3;
@@ -175,9 +175,37 @@ TEST_F(SeqClsTest, NumLabelsMakesWholeNumbersClasses) {
   EXPECT_EQ(error_of([&] { task({"a", "b"}); }), "num_labels is 3, but there are 2 labels: a, b");
 }
 
-TEST_F(SeqClsTest, RegressionIsNotThereYet) {
+TEST_F(SeqClsTest, OneLabelIsARegression) {
   options_.num_labels = 1;
-  error_of([&] { make_task(TaskType::kSeqCls, options_); }, ErrorKind::kUsage);
+  const auto regression = task({});
+  EXPECT_EQ(regression->label_names(), Names{});
+  EXPECT_EQ(regression->labels_in(row_of(R"({"label":3})")), Names{});
+  for (const auto& [row, value] :
+       std::vector<std::pair<std::string, float>>{{R"({"text":"a","label":-1.5})", -1.5F},
+                                                  {R"({"text":"a","label":"2.25"})", 2.25F},
+                                                  {R"({"text":"a","label":3})", 3},
+                                                  {R"({"input_ids":[5],"labels":0.1})", 0.1F}}) {
+    const Example example = encode(*regression, row).example;
+    EXPECT_EQ(example.values, std::vector<float>{value}) << row;
+    EXPECT_EQ(example.labels, Ids{}) << row;
+  }
+  for (const char* wrong : {R"("good")", R"("")", R"("1.5x")", R"("nan")", "true", "[1]"})
+    EXPECT_EQ(refusal(*regression, fmt::format(R"({{"text":"a","label":{}}})", wrong)),
+              fmt::format("f.jsonl:7: column 'label' must be a number for a regression, it is {}",
+                          wrong));
+  EXPECT_EQ(regression->metrics()->values({}, 0.25),
+            (std::map<std::string, double>{{"mse", 0.25}}));
+  error_of([&] { task({"a", "b"}); });
+}
+
+TEST_F(SeqClsTest, LabelsMayLackWhereTheJobDoesWithoutThem) {
+  options_.labels_optional = true;
+  const auto any = task();
+  EXPECT_EQ(encode(*any, R"({"text":"a"})").example.labels, Ids{});
+  EXPECT_EQ(encode(*any, R"({"input_ids":[5],"labels":null})").example.labels, Ids{});
+  EXPECT_EQ(encode(*any, R"({"text":"a","label":1})").example.labels, Ids{1});
+  EXPECT_EQ(refusal(*any, R"({"text":"a","label":7})"),
+            "f.jsonl:7: unknown label '7' in column 'label'; known: 0, 1");
 }
 
 std::vector<int64_t> counts(const Metrics& metrics, std::vector<float> logits,
@@ -195,16 +223,16 @@ TEST_F(SeqClsTest, BinaryMetricsCountClassOne) {
   EXPECT_EQ(metrics->size(), 5);
   const std::map<std::string, double> expected = {
       {"accuracy", 0.6}, {"f1", 4.0 / 6}, {"precision", 2.0 / 3}, {"recall", 2.0 / 3}};
-  EXPECT_EQ(metrics->values(found), expected);
-  EXPECT_EQ(metrics->values({4, 4, 0, 0, 0}).at("f1"), 0);
-  EXPECT_EQ(metrics->values({0, 0, 0, 0, 0}).at("accuracy"), 0);
+  EXPECT_EQ(metrics->values(found, 0), expected);
+  EXPECT_EQ(metrics->values({4, 4, 0, 0, 0}, 0).at("f1"), 0);
+  EXPECT_EQ(metrics->values({0, 0, 0, 0, 0}, 0).at("accuracy"), 0);
 }
 
 TEST_F(SeqClsTest, MoreClassesHaveAccuracyOnly) {
   const auto metrics = task({"a", "b", "c"})->metrics();
   const auto found = counts(*metrics, {0, 2, 2, 1, 0, 0, 0, 0, 1}, {1, 0, 1});
   EXPECT_EQ(found, (std::vector<int64_t>{2, 3})) << "of equal logits the lowest class counts";
-  EXPECT_EQ(metrics->values(found), (std::map<std::string, double>{{"accuracy", 2.0 / 3}}));
+  EXPECT_EQ(metrics->values(found, 0), (std::map<std::string, double>{{"accuracy", 2.0 / 3}}));
 }
 
 TEST(Tasks, UnsupportedOnesAreNamed) {

@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
+#include "contract.h"
 #include "distributed/comm/nccl.h"
 #include "distributed/core/error.h"
 #include "fake_nccl.h"
@@ -42,10 +43,26 @@ TEST(NcclFaults, WaitsForCallsInProgressAndReleasesAll) {
     const auto communicator = start(Fault::kNone);
     EXPECT_STREQ(communicator->backend(), "nccl");
     for (int i = 0; i < 3; ++i) communicator->barrier();
-    at::Tensor on_cpu = at::full({2}, 5);  // goes to the host communicator
-    communicator->sum(on_cpu);
-    EXPECT_TRUE(at::equal(on_cpu, at::full({2}, 5)));
     EXPECT_EQ(fake_nccl_communicators(), 1);
+  }
+  expect_all_released(0);
+}
+
+TEST(NcclFaults, TensorsOnTheCpuGoThroughTheDevice) {
+  {
+    const auto communicator = start(Fault::kNone);
+    size_t before = fake_cuda_copied_bytes();
+    at::Tensor values = at::full({2}, 5, at::kLong);
+    communicator->sum(values);
+    EXPECT_TRUE(at::equal(values, at::full({2}, 5, at::kLong)));
+    EXPECT_EQ(fake_cuda_copied_bytes() - before, 2 * 16u);
+    before = fake_cuda_copied_bytes();
+    EXPECT_TRUE(at::equal(communicator->all_gather(values), values.unsqueeze(0)));
+    EXPECT_EQ(fake_cuda_copied_bytes() - before, 2 * 16u);
+    for (const ContractCase& contract_case : contract_cases()) {
+      SCOPED_TRACE(contract_case.name);
+      contract_case.run(*communicator, at::kCPU);
+    }
   }
   expect_all_released(0);
 }
@@ -80,6 +97,9 @@ TEST(NcclFaults, ACallThatHangsEnds) {
 }
 TEST(NcclFaults, ALostRankIsFound) {
   expect_failure(Fault::kRankIsLost, "remote error (socket closed");
+}
+TEST(NcclFaults, AFailingCopyIsFound) {
+  expect_failure(Fault::kCopyFails, "device 0: device error");
 }
 TEST(NcclFaults, AFailingDeviceIsFound) {
   expect_failure(Fault::kDeviceFails, "device 0: device error");

@@ -66,13 +66,12 @@ TEST(AdamW, TwentyStepsAreThoseOfTorch) {
   const Json golden = read_json(TESTS_DIR "/golden/training/adamw.json");
   at::Tensor value = floats(golden.at("start"));
   const int64_t elements = value.numel(), decaying = golden.at("decaying");
-  AdamW optimizer(
-      elements,
-      {.weight_decay = golden.at("weight_decay"),
-       .adam_beta1 = golden.at("beta1"),
-       .adam_beta2 = golden.at("beta2"),
-       .adam_epsilon = golden.at("epsilon")},
-      {{0, decaying, true, 1.0}, {decaying, elements, false, golden.at("second_rate_scale")}});
+  AdamW optimizer(elements,
+                  {.adam_beta1 = golden.at("beta1"),
+                   .adam_beta2 = golden.at("beta2"),
+                   .adam_epsilon = golden.at("epsilon")},
+                  {{0, decaying, 1, golden.at("weight_decay")},
+                   {decaying, elements, golden.at("second_rate_scale"), 0}});
   for (const Json& step : golden.at("steps")) {
     SCOPED_TRACE("step " + std::to_string(optimizer.steps()));
     const at::Tensor gradient = floats(step.at("gradient"));
@@ -89,7 +88,7 @@ TEST(AdamW, TwentyStepsAreThoseOfTorch) {
 TEST(AdamW, GoesOnFromItsStateWithTheSameBits) {
   const int64_t elements = 100;
   const at::Tensor gradient = uneven(elements);
-  const auto make = [&] { return AdamW(elements, {.weight_decay = 0.1}, {{0, elements}}); };
+  const auto make = [&] { return AdamW(elements, {}, {{0, elements, 1, 0.1}}); };
   AdamW whole = make(), first = make(), second = make();
   at::Tensor value = sixteenths(elements), resumed = value.clone();
   for (int i = 0; i < 4; ++i) whole.step(value, gradient, 1e-3, 1);
@@ -104,7 +103,7 @@ TEST(AdamW, GoesOnFromItsStateWithTheSameBits) {
 TEST(AdamW, BitsDoNotDependOnThreads) {
   const int64_t elements = 200'003;
   const auto run = [&] {
-    AdamW optimizer(elements, {.weight_decay = 0.1}, {{0, 70'001}, {70'001, elements, false, 16}});
+    AdamW optimizer(elements, {}, {{0, 70'001, 1, 0.1}, {70'001, elements, 16, 0}});
     at::Tensor value = sixteenths(elements);
     for (int i = 0; i < 3; ++i) optimizer.step(value, uneven(elements), 1e-2, 0.5);
     return value;
@@ -113,7 +112,7 @@ TEST(AdamW, BitsDoNotDependOnThreads) {
 }
 
 TEST(AdamW, LeavesElementsOutsideItsGroups) {
-  AdamW optimizer(10, {}, {{2, 5}});
+  AdamW optimizer(10, {}, {{2, 5, 1, 0}});
   at::Tensor value = at::zeros({10}, at::kFloat);
   optimizer.step(value, at::full({10}, 1.0, at::kFloat), 0.5, 1);
   for (int64_t i = 0; i < 10; ++i)

@@ -1,0 +1,158 @@
+// CAUSAL_LM and SEQ_2_SEQ_LM. -100 marks tokens that do not count, as in Hugging Face's labels.
+#include "data/tasks/language_model.h"
+
+#include <cmath>
+
+#include "data/tasks/encode.h"
+
+namespace rankwise {
+namespace {
+
+constexpr int32_t kIgnored = -100;
+
+// Only the loss is judged.
+class Perplexity : public Metrics {
+ public:
+  std::vector<int64_t> counts(const at::Tensor&, const at::Tensor&) const override { return {}; }
+  int64_t size() const override { return 0; }
+  std::map<std::string, double> values(const std::vector<int64_t>&, double loss) const override {
+    return {{"perplexity", std::exp(loss)}};
+  }
+};
+
+// "labels": ids, or -100 where a token does not count.
+std::vector<int32_t> labels_of(const Columns& columns, int64_t vocabulary) {
+  const Json& values = columns.at("labels");
+  if (!values.is_array()) throw columns.error("column 'labels' must be a list of ids");
+  std::vector<int32_t> labels;
+  for (const Json& value : values) {
+    const bool whole = value.is_number_integer();
+    const int64_t id = whole ? value.get<int64_t>() : 0;
+    if (!whole || (id != kIgnored && (id < 0 || id >= vocabulary))) {
+      throw columns.error("column 'labels' holds {}; ids are 0..{}, -100 is ignored", value.dump(),
+                          vocabulary - 1);
+    }
+    labels.push_back(static_cast<int32_t>(id));
+  }
+  return labels;
+}
+
+class LanguageModel : public Task {
+ public:
+  explicit LanguageModel(const DataOptions& options) : options_(options) {}
+  std::vector<std::string> labels_in(const Row&) const override { return {}; }
+  void fix_labels(std::vector<std::string>) override {}
+  const std::vector<std::string>& label_names() const override { return no_labels_; }
+  std::unique_ptr<Metrics> metrics() const override { return std::make_unique<Perplexity>(); }
+
+ protected:
+  DataOptions options_;
+
+ private:
+  std::vector<std::string> no_labels_;
+};
+
+class CausalLm : public LanguageModel {
+ public:
+  using LanguageModel::LanguageModel;
+  TaskType type() const override { return TaskType::kCausalLm; }
+  Packing packing() const override { return {type()}; }
+
+  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
+                 bool& truncated) const override {
+    const Columns columns(row, file);
+    if (columns.find("input_ids")) return from_ids(columns, limits, truncated);
+    if (columns.find(options_.prompt_column)) return from_prompt(columns, limits, truncated);
+    Encoding encoding =
+        tokenised(columns, columns.text(options_.text_column), std::nullopt, limits);
+    truncated = encoding.truncated;
+    return {encoding.ids, {}, encoding.ids};
+  }
+
+ private:
+  static Example from_ids(const Columns& columns, const RowLimits& limits, bool& truncated) {
+    Example example = ready_made(columns, limits, truncated);
+    if (!columns.find("labels")) {
+      example.labels = example.input_ids;
+      return example;
+    }
+    example.labels = labels_of(columns, limits.vocabulary);
+    const size_t length = columns.at("input_ids").size();
+    if (example.labels.size() != length) {
+      throw columns.error("column 'labels' has {} entries, 'input_ids' has {}",
+                          example.labels.size(), length);
+    }
+    example.labels.resize(example.input_ids.size());
+    return example;
+  }
+
+  // The prompt's tokens, then the completion's: they are tokenised apart, so that the border is one.
+  Example from_prompt(const Columns& columns, const RowLimits& limits, bool& truncated) const {
+    Encoding prompt =
+        tokenised(columns, columns.text(options_.prompt_column), std::nullopt, limits);
+    const std::vector<int32_t> completion =
+        limits.tokenizer->encode_plain(columns.text(options_.completion_column));
+    Example example{std::move(prompt.ids), {}, {}};
+    example.labels.assign(example.input_ids.size(), kIgnored);
+    for (auto* part : {&example.input_ids, &example.labels})
+      part->insert(part->end(), completion.begin(), completion.end());
+    const auto most = static_cast<size_t>(limits.max_length);
+    truncated = example.input_ids.size() > most;
+    if (truncated) {
+      example.input_ids.resize(most);
+      example.labels.resize(most);
+    }
+    return example;
+  }
+};
+
+class Seq2SeqLm : public LanguageModel {
+ public:
+  Seq2SeqLm(const DataOptions& options, const Config& config) : LanguageModel(options) {
+    pad_token_ = config.integer("pad_token_id", 0);
+    start_token_ = config.integer("decoder_start_token_id", pad_token_);
+  }
+  TaskType type() const override { return TaskType::kSeq2SeqLm; }
+  Packing packing() const override { return {type(), start_token_, pad_token_}; }
+
+  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
+                 bool& truncated) const override {
+    const Columns columns(row, file);
+    RowLimits target_limits = limits;
+    target_limits.max_length = options_.max_target_length.value_or(limits.max_length);
+    Example example;
+    bool target_truncated = false;
+    if (columns.find("input_ids")) {
+      example = ready_made(columns, limits, truncated);
+      example.labels = labels_of(columns, limits.vocabulary);
+      target_truncated = std::ssize(example.labels) > target_limits.max_length;
+      if (target_truncated) example.labels.resize(static_cast<size_t>(target_limits.max_length));
+    } else {
+      Encoding source =
+          tokenised(columns, columns.text(options_.source_column), std::nullopt, limits);
+      Encoding target =
+          tokenised(columns, columns.text(options_.target_column), std::nullopt, target_limits);
+      truncated = source.truncated;
+      target_truncated = target.truncated;
+      example = {std::move(source.ids), {}, std::move(target.ids)};
+    }
+    if (example.labels.empty()) throw columns.error("the target is empty");
+    truncated = truncated || target_truncated;
+    return example;
+  }
+
+ private:
+  int64_t start_token_, pad_token_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_causal_lm(const DataOptions& options, const Config&) {
+  return std::make_unique<CausalLm>(options);
+}
+
+std::unique_ptr<Task> make_seq_2_seq_lm(const DataOptions& options, const Config& config) {
+  return std::make_unique<Seq2SeqLm>(options, config);
+}
+
+}  // namespace rankwise

@@ -1,0 +1,35 @@
+// --backend: which communicator a job gets.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "distributed/comm/communicator.h"
+#include "distributed/core/log.h"
+
+namespace rankwise {
+
+// The GPU that is this rank's: its local rank modulo the devices it sees.
+struct RankGpu {
+  int device = 0;
+  std::string name;     // the same for the same GPU of a host, however it is numbered
+  std::string problem;  // why NCCL cannot work on this rank; empty: it can
+};
+RankGpu find_gpu(const World& world);
+
+struct Backend {
+  bool nccl = false;
+  std::string reason;
+};
+
+// Collective. wanted: auto, mpi or nccl. auto is NCCL where every rank has a GPU of its own, else
+// what brought the ranks together. Errors (all ranks): kUsage: nccl was asked for and a rank has no
+// GPU, or two ranks of a host have the same one.
+Backend choose_backend(Communicator& communicator, const std::string& wanted, const RankGpu& mine);
+
+// Collective. The communicator that --backend asks for, on top of `host`; says which and why.
+// Errors (all ranks): those of choose_backend and kCommunication.
+std::unique_ptr<Communicator> with_backend(std::unique_ptr<Communicator> host,
+                                           const std::string& wanted, Log& log);
+
+}  // namespace rankwise

@@ -1,0 +1,42 @@
+// Text from a model: greedy, sampled or by beams, over a cache of keys and values without padding.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "peft/model/adapted_model.h"
+
+namespace rankwise {
+
+// By the names of transformers' GenerationConfig.
+struct GenerationOptions {
+  int64_t max_new_tokens = 20;
+  bool do_sample = false;
+  double temperature = 1;
+  int64_t top_k = 50;  // 0: all
+  double top_p = 1;
+  int64_t num_return_sequences = 1;
+  double repetition_penalty = 1;
+  uint64_t seed = 42;
+  std::vector<int64_t> eos_token_ids;  // empty: nothing ends a text but its length
+  int64_t decoder_start_token = 0;     // of an encoder-decoder
+};
+
+struct Prompt {
+  std::vector<int64_t> ids;
+  int64_t row = 0;  // its number in the input: with the seed and the position, the key of sampling
+};
+
+// Hears of each new token; false ends that text behind it (a stop string was found).
+using TokenListener = std::function<bool(size_t prompt, int64_t sequence, int64_t token)>;
+
+// New tokens of prompts × num_return_sequences texts, prompt major, the end token included where
+// one came. A text depends on its prompt, its row and the options alone. encoder_decoder: prompts
+// are read by the encoder.
+std::vector<std::vector<int64_t>> generate(const AdaptedModel& model,
+                                           const std::vector<Prompt>& prompts,
+                                           const GenerationOptions& options, bool encoder_decoder,
+                                           const TokenListener& listener);
+
+}  // namespace rankwise

@@ -1,0 +1,97 @@
+// Logits, and cross-entropy summed over targets.
+#include "peft/model/loss.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "peft/base/ops/product.h"
+
+namespace rankwise {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+constexpr int64_t kChunkNumbers = int64_t{1} << 23;  // of logits that exist at a time: 32 MB
+
+at::Tensor capped(const at::Tensor& logits, double cap) {
+  return cap > 0 ? at::tanh(logits / cap) * cap : logits;
+}
+
+struct LanguageModelLoss : Function<LanguageModelLoss> {
+  // features [N, F], weight [V, F] frozen, targets [N] → [] loss sum
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& features,
+                            const at::Tensor& weight, const at::Tensor& targets, double cap) {
+    const int64_t rows = features.size(0);
+    const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / weight.size(0));
+    const bool with_grad = features.requires_grad();
+    at::Tensor grad = with_grad ? at::empty_like(features) : at::Tensor();
+    double sum = 0;
+    for (int64_t begin = 0; begin < rows; begin += chunk) {
+      const int64_t count = std::min(chunk, rows - begin);
+      at::Tensor logits =
+          capped(product(features.narrow(0, begin, count), weight, at::Tensor()), cap);
+      const at::Tensor wanted = targets.narrow(0, begin, count).unsqueeze(1);
+      const at::Tensor log_sum = at::logsumexp(logits, 1, true);
+      sum += (log_sum - logits.gather(1, wanted)).sum(at::kDouble).item<double>();
+      if (!with_grad) continue;
+      const at::Tensor slope = cap > 0 ? 1 - at::square(logits / cap) : at::Tensor();
+      at::Tensor grad_logits = logits.sub_(log_sum).exp_();
+      grad_logits.scatter_add_(1, wanted, at::full({count, 1}, -1.0, features.options()));
+      if (cap > 0) grad_logits.mul_(slope);
+      grad.narrow(0, begin, count).copy_(product_backward(grad_logits, weight));
+    }
+    context->save_for_backward({grad});
+    return at::scalar_tensor(sum, features.options());
+  }
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const at::Tensor grad = context->get_saved_variables()[0];
+    return {grad.defined() ? grad * grads[0] : grad, at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets) {
+  return at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
+}
+
+// logits [T, 2]; targets [S, 2]: the tokens of a sequence compete among themselves.
+at::Tensor span_loss(const at::Tensor& logits, const Unit& unit) {
+  at::Tensor sum = at::zeros({}, logits.options());
+  const std::vector<int64_t>& bounds = unit.text.bounds;
+  for (int64_t s = 0; s < unit.text.sequences(); ++s) {
+    const auto i = static_cast<size_t>(s);
+    const at::Tensor row = logits.slice(0, bounds[i], bounds[i + 1]).t();  // [2, length]
+    sum = sum + cross_entropy(row, unit.targets[s]) / 2;
+  }
+  return sum;
+}
+
+}  // namespace
+
+at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& pass) {
+  return capped(base.output()(features, pass), base.logit_softcap());
+}
+
+at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
+  if (unit.targets.is_floating_point())  // a regression
+    return at::mse_loss(logits.squeeze(1), unit.targets, at::Reduction::Sum);
+  return task == TaskType::kQuestionAns ? span_loss(logits, unit)
+                                        : cross_entropy(logits, unit.targets);
+}
+
+at::Tensor language_model_loss(const Base& base, const at::Tensor& features, const Pass& pass) {
+  const Linear& head = base.output();
+  if (head.adapter || head.weight.requires_grad() || head.bias.defined())
+    return cross_entropy(logits_of(base, features, pass), pass.unit().targets);
+  return LanguageModelLoss::apply(features.contiguous(), head.weight, pass.unit().targets,
+                                  base.logit_softcap());
+}
+
+bool is_language_model(TaskType task) {
+  return task == TaskType::kCausalLm || task == TaskType::kSeq2SeqLm;
+}
+
+}  // namespace rankwise
