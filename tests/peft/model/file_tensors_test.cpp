@@ -40,6 +40,18 @@ TEST(FileTensors, GgufAsTransformersReadsIt) {
   }
 }
 
+TEST(FileTensors, SmolLM2AsTransformersReadsIt) {
+  const std::filesystem::path file =
+      std::filesystem::path(TESTS_DIR) / ".." / ".assets" / "SmolLM2-135M-Instruct.gguf";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "launcher/fetch_assets --all brings " << file;
+  const Json expected = read_json(kFiles / "smollm2.json");
+  Json found = Json::object();
+  for (const TensorEntry& entry : list_model_tensors(file))
+    found[entry.name] = checksum(read(entry, at::kFloat));
+  EXPECT_EQ(found.size(), 272u);
+  EXPECT_EQ(found, expected);
+}
+
 TEST(FileTensors, InterleavedVectors) {
   const TemporaryFolder folder;
   const std::vector<float> stored = {0, 2, 1, 3, 4, 6, 5, 7};  // two heads of four
