@@ -1,18 +1,23 @@
-"""Writes the files beside it with the libraries that users come from: python, gguf 0.19.0, transformers 4.57.6.
+"""Writes the files beside it with the libraries that users come from: python, gguf 0.19.0, transformers 4.57.6, peft 0.21.2.
 
-Usage: python make.py (needs torch, transformers, gguf)
+Usage: python make.py [SmolLM2-135M-Instruct.gguf] (needs torch, transformers, peft, gguf)
     blocks.gguf       every type of number: a tensor "<type>" and the same unpacked by gguf, "<type>.unpacked"
     values.gguf       metadata of every type
     <model>.gguf      a tiny model of each architecture, as llama.cpp's convert_hf_to_gguf.py lays it out
     models.json       what its config.json says, and crc32 of the float32 bytes of each tensor as transformers reads the file
+    lora, lora.gguf   an adapter of the tiny llama by peft, and as llama.cpp's convert_lora_to_gguf.py lays it out
+    smollm2.json      with an argument: crc32 of each tensor of that file as transformers reads it
 """
 
 import json
 import pathlib
+import sys
 import zlib
 
 import gguf
 import numpy
+import peft
+import safetensors.torch
 import torch
 import transformers
 from gguf import GGMLQuantizationType as Type
@@ -160,6 +165,39 @@ def model(name, class_name, config):
     return {"config": {field: said[field] for field in CHECKED if said.get(field) is not None}, "tensors": tensors}
 
 
+def lora():
+    torch.manual_seed(4)
+    config = MODELS["llama"][1]
+    settings = peft.LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=6, target_modules=["q_proj", "k_proj", "v_proj", "down_proj"], rank_pattern={"down_proj": 3}, init_lora_weights=False)
+    model = peft.get_peft_model(transformers.LlamaForCausalLM(config), settings)
+    model.save_pretrained(HERE / "lora")
+    (HERE / "lora" / "README.md").unlink()
+    writer = gguf.GGUFWriter(HERE / "lora.gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", settings.lora_alpha)
+    writer.add_quantization_version(2)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    for path, value in sorted(safetensors.torch.load_file(HERE / "lora" / "adapter_model.safetensors").items()):
+        module, half = path.removeprefix("base_model.model.").removesuffix(".weight").rsplit(".", 1)
+        value = value.numpy()
+        if half == "lora_B" and "q_proj" in module:
+            value = interleave(value, config.num_attention_heads)
+        if half == "lora_B" and "k_proj" in module:
+            value = interleave(value, config.num_key_value_heads)
+        writer.add_tensor(f"{names.get_name(module)}.weight.{half.lower()}", value)
+    finish(writer)
+
+
+def smollm2(file):
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32).model.state_dict()
+    sums = {"model." + path: zlib.crc32(value.contiguous().numpy().tobytes()) for path, value in loaded.items()}
+    (HERE / "smollm2.json").write_text(json.dumps(sums, indent=0) + "\n")
+
+
 blocks()
 values()
 (HERE / "models.json").write_text(json.dumps({name: model(name, *rest) for name, rest in MODELS.items()}, indent=1) + "\n")
+lora()
+for argument in sys.argv[1:]:
+    smollm2(pathlib.Path(argument))
