@@ -120,7 +120,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
     if (model.model_name_or_path.empty()) throw usage_error("--model_name_or_path must be given");
     const std::filesystem::path folder = find_model(model.model_name_or_path, context.hub_cache);
     setup.emplace(Setup{folder,
-                        Config::read(folder / "config.json"),
+                        read_model_config(folder),
                         task_type(model.task_type),
                         precision(model.torch_dtype, model.bf16),
                         {},

@@ -25,7 +25,7 @@ DOORS = {
     r"unicode/.*": r"data/.*",
 }
 LIBTORCH = re.compile(r"(ATen|torch|c10)/.*")
-PARSERS = ["peft/hub/json", "peft/hub/tensor_file"]  # include no LibTorch, so that they can be fuzzed alone
+PARSERS = ["peft/hub/json", "peft/hub/tensor_file", "peft/hub/safetensors", "peft/hub/dtype", "peft/hub/gguf", "peft/hub/gguf_model"]  # include no LibTorch, so that they can be fuzzed alone
 MOST_LINES = 350
 
 
