@@ -1,6 +1,5 @@
 """--backend on a pretended GPU and NCCL (tests/distributed/comm): one device a host, collectives of one rank."""
 
-import os
 import pathlib
 import shutil
 import tempfile
@@ -22,7 +21,7 @@ class Backend(unittest.TestCase):
         shutil.rmtree(self.folder)
 
     def train(self, name, *more, ranks=1, code=0):
-        libraries = {"LD_LIBRARY_PATH": f"{PRETENDED}:{os.environ.get('LD_LIBRARY_PATH', '')}"}
+        libraries = {"LD_PRELOAD": ":".join(map(str, PRETENDED.glob("lib*.so.[0-9]*")))}
         words = ("finetune", "--model_name_or_path", self.model, "--train_file", self.rows, "--output_dir", self.folder / name, "--max_steps", 3,
                  "--global_batch_size", 16, "--threads", 1, *more)
         return support.call(*words, ranks=ranks, code=code, environment=libraries).stderr
