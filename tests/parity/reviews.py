@@ -89,14 +89,17 @@ class Peer:
             trainer.train()
         return losses
 
-    def accuracy(self, model, file):
-        right = 0
+    def evaluate(self, model, file):
+        """Accuracy and mean loss."""
+        right = loss = 0
         rows = sorted(self.rows(file), key=lambda row: len(row["input_ids"]))
         with torch.no_grad():
             for begin in range(0, len(rows), 64):
                 batch = self.collate(rows[begin : begin + 64])
-                right += (model.eval()(**batch).logits.argmax(-1) == batch["labels"]).sum().item()
-        return right / len(rows)
+                logits = model.eval()(**batch).logits
+                right += (logits.argmax(-1) == batch["labels"]).sum().item()
+                loss += torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="sum").item()
+        return right / len(rows), loss / len(rows)
 
 
 def finetune(output, seed, *more, dropout=True, start=None, unit=BATCH):
@@ -109,7 +112,8 @@ def finetune(output, seed, *more, dropout=True, start=None, unit=BATCH):
 
 def evaluate(adapter, rows, threads):
     said = call("evaluate", "--model_name_or_path", BASE, "--adapter_name_or_path", adapter, "--validation_file", rows, threads=threads, timeout=WAIT)
-    return json.loads(said.splitlines()[-1])["eval_accuracy"]
+    result = json.loads(said.splitlines()[-1])
+    return result["eval_accuracy"], result["eval_loss"]
 
 
 def first_losses(words, output, updates, threads):
@@ -146,14 +150,16 @@ def curve(args, folder, differences):
     same_losses(first_losses(words, folder / "ours", args.updates, args.threads), theirs, differences, f"curve, seed {seed}")
 
 
-def same_accuracy(peer, model, adapter, rows, threads, differences, where):
-    ours, theirs = evaluate(adapter, rows, threads), peer.accuracy(model, rows)
-    print(f"{where}: evaluate says {ours:.4f}, peft {theirs:.4f}", flush=True)
-    differences.close(ours, theirs, ACCURACY_OF_FILES, where)
+def same_evaluation(peer, model, adapter, rows, threads, differences, where):
+    (ours, our_loss), (theirs, their_loss) = evaluate(adapter, rows, threads), peer.evaluate(model, rows)
+    print(f"{where}: evaluate says {ours:.4f} (loss {our_loss:.6f}), peft {theirs:.4f} ({their_loss:.6f})", flush=True)
+    differences.close(ours, theirs, ACCURACY_OF_FILES, f"{where}, accuracy")
+    differences.close(our_loss, their_loss, RELATIVE * their_loss + ABSOLUTE, f"{where}, loss")
+    return ours, theirs
 
 
 def interchange(args, folder, differences):
-    peer, seed, updates, more = Peer(args.threads), args.seeds[0], 40, 10
+    peer, seed, updates, more = Peer(args.threads), args.seeds[0], 80, 10
     header, *lines = HELD_OUT.read_text(encoding="utf-8").splitlines(keepends=True)
     rows = folder / "held_out.tsv"
     rows.write_text(header + "".join(lines[::4]), encoding="utf-8")
@@ -161,12 +167,12 @@ def interchange(args, folder, differences):
     ours, half = folder / "ours", updates // 2
     call(*finetune(ours, seed, "--max_steps", updates, "--save_steps", half), threads=args.threads, timeout=WAIT)
     for adapter in (ours, ours / f"checkpoint-{half}"):
-        same_accuracy(peer, peer.load(adapter), adapter, rows, args.threads, differences, f"interchange, trained here: {adapter.relative_to(folder)}")
+        same_evaluation(peer, peer.load(adapter), adapter, rows, args.threads, differences, f"interchange, trained here: {adapter.relative_to(folder)}")
 
     model = peer.fresh(seed, dropout=False)
     peer.train(model, seed, max_steps=updates)
     model.save_pretrained(folder / "peft")
-    same_accuracy(peer, model, folder / "peft", rows, args.threads, differences, "interchange, trained with peft")
+    same_evaluation(peer, model, folder / "peft", rows, args.threads, differences, "interchange, trained with peft")
     theirs = peer.train(peer.load(folder / "peft", trainable=True), seed + 1, max_steps=more)
     words = finetune(folder / "on", seed + 1, "--max_steps", more, dropout=False, start=folder / "peft")
     call(*words, threads=args.threads, timeout=WAIT)
@@ -188,18 +194,16 @@ def bits(args, folder, differences):
 
 def accuracy(args, folder, differences):
     peer, table = Peer(args.threads), []
-    print("seed  rankwise  rankwise's in peft      peft")
     for seed in args.seeds:
         output = folder / str(seed)
         call(*finetune(output, seed), threads=args.threads, timeout=WAIT)
         model = peer.fresh(seed, dropout=True)
         peer.train(model, seed)
-        ours, loaded, theirs = evaluate(output, HELD_OUT, args.threads), peer.accuracy(peer.load(output), HELD_OUT), peer.accuracy(model, HELD_OUT)
-        print(f"{seed:4}    {ours:.4f}              {loaded:.4f}    {theirs:.4f}", flush=True)
-        differences.close(ours, loaded, ACCURACY_OF_FILES, f"accuracy, seed {seed}, loaded in peft")
-        table.append((ours, theirs))
+        ours, _ = same_evaluation(peer, peer.load(output), output, HELD_OUT, args.threads, differences, f"accuracy, seed {seed}, trained here")
+        table.append((ours, peer.evaluate(model, HELD_OUT)[0]))
+        print(f"accuracy, seed {seed}: Rankwise {table[-1][0]:.4f}, peft and Trainer {table[-1][1]:.4f}", flush=True)
     means = [statistics.mean(column) for column in zip(*table)]
-    print(f"mean    {means[0]:.4f}                        {means[1]:.4f}")
+    print(f"accuracy, mean: Rankwise {means[0]:.4f}, peft and Trainer {means[1]:.4f}", flush=True)
     differences.close(*means, ACCURACY_OF_MEANS, "accuracy, mean over the seeds")
 
 
