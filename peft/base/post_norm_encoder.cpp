@@ -54,8 +54,8 @@ class PostNormEncoder : public Base {
   // The row of the table of positions for a row's first token.
   int64_t first_row() const { return settings_.pad_token + 1; }
 
-  DropoutSite dropout_site(ModelBuilder& builder, double p) const {
-    return builder.dropout(p > 0 ? model_dropout_.value_or(p) : 0);
+  DropoutSite dropout_site(ModelBuilder& builder, std::optional<double> p) const {
+    return builder.dropout(p ? model_dropout_.value_or(*p) : 0);
   }
 
   void build_embeddings(ModelBuilder& builder) {

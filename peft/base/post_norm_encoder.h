@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct PostNormEncoderSettings {
   double eps = 1e-12;
   Activation activation{};
   double dropout = 0;  // behind the embeddings and the feed-forward
-  double attention_dropout = 0, attention_output_dropout = 0;
+  double attention_dropout = 0;
+  std::optional<double> attention_output_dropout;  // none: no dropout there at all
 
   // Hugging Face's names. Those of a layer's parts are below "<layers>.<number>".
   std::string embeddings, layers_path;
@@ -37,8 +39,8 @@ struct PostNormEncoderSettings {
     std::string dense;         // "": none
     bool dense_is_new = true;  // drawn where the file has none, and trained
     Activation activation{};
-    double first_dropout = 0, dropout = 0;
-    double deviation = 0.02;  // of new layers
+    std::optional<double> first_dropout, dropout;  // none: no dropout there at all
+    double deviation = 0.02;                       // of new layers
   } head;
 };
 
