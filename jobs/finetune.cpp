@@ -177,6 +177,7 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_.take(setup); },
       static_cast<uint64_t>(training_.seed));
+  model.use_gradient_checkpointing(training_.gradient_checkpointing);
   const std::map<std::string, std::string> settings = this->settings(fields, model, train);
 
   std::optional<Trainer> trainer;

@@ -17,8 +17,8 @@ extern const Family kBert, kGemma2, kLlama, kMistral, kMt5, kQwen2, kQwen3, kT5;
 
 namespace {
 
-const Family* const kFamilies[] = {&kBert,    &kGemma2, &kLlama, &kMistral,
-                                   &kMt5,     &kQwen2,  &kQwen3, &kT5};
+const Family* const kFamilies[] = {&kBert, &kGemma2, &kLlama, &kMistral,
+                                   &kMt5,  &kQwen2,  &kQwen3, &kT5};
 
 struct NamedActivation {
   const char* name;
@@ -37,11 +37,10 @@ constexpr Activation kRelu = {
 constexpr Activation kSilu = {
     [](const at::Tensor& x) { return at::silu(x); },
     [](const at::Tensor& grad, const at::Tensor& x) { return at::silu_backward(grad, x); }};
-constexpr Activation kTanh = {
-    [](const at::Tensor& x) { return at::tanh(x); },
-    [](const at::Tensor& grad, const at::Tensor& x) {
-      return at::tanh_backward(grad, at::tanh(x));
-    }};
+constexpr Activation kTanh = {[](const at::Tensor& x) { return at::tanh(x); },
+                              [](const at::Tensor& grad, const at::Tensor& x) {
+                                return at::tanh_backward(grad, at::tanh(x));
+                              }};
 
 constexpr NamedActivation kActivations[] = {
     {"gelu", kGelu}, {"gelu_new", kGeluTanh}, {"gelu_pytorch_tanh", kGeluTanh},

@@ -13,10 +13,14 @@
 #include "data/token_store.h"
 #include "data/tokenizers/tokenizer.h"
 #include "distributed/core/error.h"
+#include "peft/hub/model_folder.h"
 
 namespace rankwise {
 
 inline const std::filesystem::path kGolden = std::filesystem::path(TESTS_DIR) / "golden" / "data";
+
+// A base model's config.json that says nothing.
+inline Config no_config() { return Config(Json::object(), "config.json"); }
 
 class TemporaryFolder {
  public:
@@ -63,6 +67,9 @@ class ByteTokenizer : public Tokenizer {
       encoding.truncated = true;
     }
     return encoding;
+  }
+  std::vector<int32_t> encode_plain(std::string_view text) const override {
+    return {text.begin(), text.end()};
   }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
   int64_t vocabulary_size() const override { return 256; }

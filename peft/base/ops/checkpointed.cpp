@@ -1,5 +1,6 @@
-// Gradient checkpointing (Chen et al., 2016): a layer keeps its inputs only and is computed again in
-// the backward pass. Dropout is a pure function of places, so the second time gives the same bits.
+// Gradient checkpointing (Chen et al., 2016): a layer keeps its inputs only and is computed again
+// in the backward pass. Dropout is a pure function of places, so the second time gives the same
+// bits.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
