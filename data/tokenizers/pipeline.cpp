@@ -10,8 +10,6 @@
 namespace rankwise {
 namespace {
 
-Template plain_template() { return {{{'A', {}, 0}}, {{'A', {}, 0}, {'B', {}, 1}}}; }
-
 // Of everything in the file that decides ids. A vocabulary that is an object goes in by id, which
 // is quicker than to write its JSON.
 std::string identity_of(const Section& root, const Vocabulary& vocabulary,
@@ -65,10 +63,15 @@ std::pair<size_t, size_t> shares(size_t a, size_t b, size_t room) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
-    : settings_(settings), model_(make_model(root.at("model"))), template_(plain_template()) {
+Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings,
+                   std::unique_ptr<Model> model, PreTokenizer pre_tokenizer)
+    : settings_(settings),
+      pre_tokenizer_(std::move(pre_tokenizer)),
+      model_(model ? std::move(model) : make_model(root.at("model"))),
+      template_(plain_template()) {
   if (root.has("normalizer")) normalizer_ = make_normalizer(root.at("normalizer"));
-  if (root.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
+  if (root.has("pre_tokenizer") && !pre_tokenizer_)
+    pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
   byte_level_ = root.has("pre_tokenizer") && uses_byte_level(root.at("pre_tokenizer").json());
   if (root.has("post_processor")) template_ = make_template(root.at("post_processor"));
   if (root.has("decoder")) decoder_ = make_decoder(root.at("decoder"));
@@ -159,13 +162,17 @@ std::vector<int32_t> Pipeline::ids_of(std::string_view text) const {
   added_.split(valid, false, add, [&](std::string_view part) {
     std::string normal(part);
     if (normalizer_) normalizer_(normal);
-    added_.split(normal, true, add, [&](std::string_view rest) { append_ids(rest, ids); });
+    const bool first = part.data() == valid.data();
+    added_.split(normal, true, add, [&](std::string_view rest) {
+      append_ids(rest, first && rest.data() == normal.data(), ids);
+    });
   });
   return ids;
 }
 
-void Pipeline::append_ids(std::string_view text, std::vector<int32_t>& ids) const {
+void Pipeline::append_ids(std::string_view text, bool starts_row, std::vector<int32_t>& ids) const {
   Pieces pieces;
+  if (starts_row) pieces.row_start = text.data();
   pieces.texts.push_back(text);
   if (pre_tokenizer_) pre_tokenizer_(pieces);
   for (const std::string_view piece : pieces.texts) model_->append_ids(piece, ids);
@@ -188,6 +195,10 @@ std::string Pipeline::decode(const std::vector<int32_t>& ids, bool skip_special_
   if (settings_.clean_up_spaces) clean_up_spaces(text);
   return text;
 }
+
+// Cleaning up replaces texts of at most four bytes, ten rules one after the other: together they
+// look no further back than this.
+size_t Pipeline::unsettled_bytes() const { return settings_.clean_up_spaces ? 24 : 0; }
 
 int64_t Pipeline::vocabulary_size() const {
   return std::max(model_->vocabulary().size(), added_.size());

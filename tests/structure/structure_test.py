@@ -23,6 +23,7 @@ DOORS = {
     r"hdf5\.h|H5.*\.h": r"distributed/checkpoint/.*|data/token_store.*|data/readers/.*h5.*",
     r"nlohmann/.*": r"peft/hub/json\.(h|cpp)",
     r"unicode/.*": r"data/.*",
+    r"sentencepiece.*\.h": r"data/tokenizers/sentencepiece\.cpp",
 }
 LIBTORCH = re.compile(r"(ATen|torch|c10)/.*")
 PARSERS = ["peft/hub/json", "peft/hub/tensor_file", "peft/hub/safetensors", "peft/hub/dtype", "peft/hub/gguf", "peft/hub/gguf_model"]  # include no LibTorch, so that they can be fuzzed alone
