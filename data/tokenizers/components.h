@@ -98,5 +98,6 @@ Decoder metaspace_decoder(const Section& section);   // metaspace.cpp
 // " ." → "." and the like, as transformers' clean_up_tokenization_spaces has it. decoders.cpp
 void clean_up_spaces(std::string& text);
 void replace_all(std::string& text, std::string_view from, std::string_view to);  // normalizers.cpp
+void strip_spaces(std::string& text, bool left, bool right);
 
 }  // namespace rankwise

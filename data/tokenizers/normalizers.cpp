@@ -69,21 +69,23 @@ Normalizer replace_normalizer(const Section& section) {
   };
 }
 
+void strip_spaces(std::string& text, bool left, bool right) {
+  size_t begin = text.size(), end = 0;  // of what is not a space
+  for (size_t at = 0; at < text.size();) {
+    const size_t start = at;
+    if (unicode::is_whitespace(unicode::next(text, at))) continue;
+    begin = std::min(begin, start);
+    end = at;
+  }
+  if (!left) begin = 0;
+  if (!right) end = text.size();
+  text = begin < end ? text.substr(begin, end - begin) : std::string();
+}
+
 Normalizer strip_normalizer(const Section& section) {
   const bool left = section.boolean("strip_left", true);
   const bool right = section.boolean("strip_right", true);
-  return [left, right](std::string& text) {
-    size_t begin = text.size(), end = 0;  // of what is not a space
-    for (size_t at = 0; at < text.size();) {
-      const size_t start = at;
-      if (unicode::is_whitespace(unicode::next(text, at))) continue;
-      begin = std::min(begin, start);
-      end = at;
-    }
-    if (!left) begin = 0;
-    if (!right) end = text.size();
-    text = begin < end ? text.substr(begin, end - begin) : std::string();
-  };
+  return [left, right](std::string& text) { strip_spaces(text, left, right); };
 }
 
 Normalizer prepend_normalizer(const Section& section) {

@@ -12,14 +12,21 @@ struct TokenizerSettings {
   std::optional<int64_t> model_max_length;
   bool truncate_left = false;    // "truncation_side"
   bool clean_up_spaces = false;  // "clean_up_tokenization_spaces"
+  bool strip_decoded = false;    // no spaces around a decoded text
+  bool odd_to_first = false;  // of a cut pair's places: to the first sequence, not the longer one
+};
+
+// Parts that stand in for those that a tokenizer.json describes.
+struct OwnParts {
+  std::unique_ptr<Model> model;
+  PreTokenizer pre_tokenizer;
+  Decoder decoder;
 };
 
 class Pipeline : public Tokenizer {
  public:
-  // `root`: all of a tokenizer.json. Its truncation and padding are not looked at. A model and a
-  // pre-tokenizer that are given stand in for those that it describes.
-  Pipeline(const Section& root, const TokenizerSettings& settings,
-           std::unique_ptr<Model> model = nullptr, PreTokenizer pre_tokenizer = nullptr);
+  // `root`: all of a tokenizer.json. Its truncation and padding are not looked at.
+  Pipeline(const Section& root, const TokenizerSettings& settings, OwnParts own = {});
 
   Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                   int64_t max_length) const override;

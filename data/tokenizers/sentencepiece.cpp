@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <sentencepiece_processor.h>
 
+#include <set>
+
 #include "data/tokenizers/model_folder.h"
 #include "data/tokenizers/unicode.h"
 
@@ -30,11 +32,11 @@ class PieceModel : public Model {
   PieceModel(const fs::path& file, const std::string& bytes, bool legacy,
              const std::string& unknown)
       : legacy_(legacy), unknown_(unknown) {
-    check(processor_.LoadFromSerializedProto(legacy ? bytes : bytes + std::string(kNoPrefix)),
+    check(processor_->LoadFromSerializedProto(legacy ? bytes : bytes + std::string(kNoPrefix)),
           file);
     std::vector<std::string> texts;
-    for (int id = 0; id < processor_.GetPieceSize(); ++id)
-      texts.push_back(processor_.IdToPiece(id));
+    for (int id = 0; id < processor_->GetPieceSize(); ++id)
+      texts.push_back(processor_->IdToPiece(id));
     if (texts.empty()) throw model_error("{}: no pieces", file.string());
     vocabulary_ = std::make_unique<Vocabulary>(texts);
     if (!legacy) unknown_length_ = encoded(unknown_).size();
@@ -51,16 +53,17 @@ class PieceModel : public Model {
   }
 
   const Vocabulary& vocabulary() const override { return *vocabulary_; }
+  std::shared_ptr<const SentencePieceProcessor> processor() const { return processor_; }
 
  private:
   std::vector<int> encoded(const std::string& text) const {
     std::vector<int> ids;
-    const auto status = processor_.Encode(text, &ids);
+    const auto status = processor_->Encode(text, &ids);
     if (!status.ok()) throw model_error("sentencepiece: {}", status.ToString());
     return ids;
   }
 
-  SentencePieceProcessor processor_;
+  std::shared_ptr<SentencePieceProcessor> processor_ = std::make_shared<SentencePieceProcessor>();
   bool legacy_;
   std::string unknown_;
   size_t unknown_length_ = 0;
@@ -115,9 +118,51 @@ void prepend_space(Pieces& pieces) {
   }
 }
 
-Json replace(std::string_view from, std::string_view to) {
-  return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
-}
+// Runs of pieces are sentencepiece's to join; special tokens stand between them. As the classes do
+// it, T5's and Llama's a little differently.
+class RunDecoder {
+ public:
+  RunDecoder(std::shared_ptr<const SentencePieceProcessor> processor, const Json& added, bool llama,
+             bool legacy)
+      : processor_(std::move(processor)), llama_(llama), legacy_(legacy) {
+    for (const Json& token : added) {
+      if (token["special"]) special_.insert(token["content"].get<std::string>());
+    }
+  }
+
+  void operator()(std::vector<std::string>& tokens) const {
+    if (tokens.empty()) return;
+    if (tokens[0].starts_with(kSpace)) tokens[0].erase(0, kSpace.size());
+    std::string text;
+    std::vector<std::string> run;
+    bool after_special = false;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      const bool special = special_.contains(tokens[i]);
+      if (special && !after_special && (!llama_ || (i > 0 && legacy_))) text += ' ';
+      if (special) {
+        text += decoded(run) + tokens[i];
+        run.clear();
+      } else {
+        if (llama_ && after_special && i == 1 && !tokens[i].starts_with(kSpace)) text += ' ';
+        run.push_back(tokens[i]);
+      }
+      after_special = special;
+    }
+    tokens = {text + decoded(run)};
+  }
+
+ private:
+  std::string decoded(const std::vector<std::string>& run) const {
+    std::string text;
+    const auto status = processor_->Decode(run, &text);
+    if (!status.ok()) throw model_error("sentencepiece: {}", status.ToString());
+    return text;
+  }
+
+  std::shared_ptr<const SentencePieceProcessor> processor_;
+  bool llama_, legacy_;
+  std::set<std::string> special_;
+};
 
 }  // namespace
 
@@ -139,16 +184,15 @@ std::unique_ptr<Tokenizer> tokenizer_of_sentencepiece(const fs::path& file, cons
   for (const auto& token : vocabulary.tokens())
     root["model"]["vocab"][std::string(token)] = *vocabulary.id_of(token);
   if (!llama) root["post_processor"] = t5_template(vocabulary, config, file);
-  root["decoder"] = {{"type", "Sequence"},
-                     {"decoders",
-                      {replace(kSpace, " "),
-                       {{"type", "ByteFallback"}},
-                       {{"type", "Fuse"}},
-                       {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}};
   apply_config(config, root);
-  return std::make_unique<Pipeline>(Section(root, file.string()), settings_of(config, false),
-                                    std::move(model),
-                                    legacy ? nullptr : PreTokenizer(prepend_space));
+  TokenizerSettings settings = settings_of(config, false);
+  settings.strip_decoded = !llama;
+  settings.odd_to_first = true;
+  OwnParts own;
+  own.decoder = RunDecoder(model->processor(), root["added_tokens"], llama, legacy);
+  if (!legacy) own.pre_tokenizer = prepend_space;
+  own.model = std::move(model);
+  return std::make_unique<Pipeline>(Section(root, file.string()), settings, std::move(own));
 }
 
 }  // namespace rankwise

@@ -52,7 +52,8 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
 
 // Text while ids arrive, whole characters only. What add() and finish() return, joined, is decode()
-// of all ids; but a run of single bytes (<0xE4>) that is no UTF-8 is not taken back.
+// of all ids; but a run of single bytes (<0xE4>) that is no UTF-8 is not taken back, nor do the
+// classes of spiece.model change what stands before a special token that is kept.
 class StreamDecoder {
  public:
   StreamDecoder(const Tokenizer& tokenizer, bool skip_special_tokens);  // outlived by the tokenizer

@@ -41,7 +41,9 @@ INSTANTIATE_TEST_SUITE_P(Folders, GoldenTokenizer,
                          testing::Values("uncased", "cased", "accents_kept", "added", "forms",
                                          "stripped", "overridden", "vocab_txt", "gpt2", "roberta",
                                          "llama3", "qwen2", "smollm", "camel", "llama2", "suffix",
-                                         "prefix", "splits", "opt"),
+                                         "prefix", "splits", "opt", "unigram", "unigram_bytes",
+                                         "unigram_old", "t5_model", "llama_model",
+                                         "llama_model_new"),
                          [](const auto& info) { return std::string(info.param); });
 
 using Rewrite = std::function<std::string(const std::string&)>;

@@ -114,7 +114,8 @@ def random_texts(rng, count):
 
 
 def cases(folder, rng):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    slow = os.path.exists(f"{folder}/spiece.model") or os.path.exists(f"{folder}/tokenizer.model")
+    tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=not slow)
     tokenizer.model_input_names = ["input_ids", "token_type_ids"]
     least = max(1, tokenizer.num_special_tokens_to_add(pair=True))
     texts = TEXTS + random_texts(rng, 25)
@@ -169,11 +170,14 @@ def characters():
 def main():
     os.chdir(os.path.dirname(os.path.abspath(__file__)))
     rng = random.Random(1)
-    for name, (tokenizer, config) in (FOLDERS | words.folders()).items():
+    made_of_words = words.folders()
+    for name, (tokenizer, config) in (FOLDERS | made_of_words).items():
+        if name in made_of_words:
+            rng = random.Random(name)
         os.makedirs(name, exist_ok=True)
         write(f"{name}/tokenizer_config.json", config)
-        if tokenizer is None and name != "vocab_txt":
-            words.write_vocabulary_and_merges(name)
+        if callable(tokenizer):
+            tokenizer(name)
         elif tokenizer is None:
             lines = list(vocabulary())
             write(f"{name}/vocab.txt", "\r\n".join(lines[:40] + ["the"] + lines[40:]) + "\r\n")  # "the" twice

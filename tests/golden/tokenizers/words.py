@@ -1,7 +1,12 @@
-"""Byte-pair tokenizers of the golden folder, trained on a few words so that they stay small. Used by generate.py."""
+"""Byte-pair, Unigram and sentencepiece tokenizers of the golden folder, trained on a few words so that they stay small. Used by generate.py."""
 
+import base64
+import io
 import json
+import tempfile
 
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -41,6 +46,50 @@ def bpe(pre_tokenizer, size=330, special=("<s>", "</s>", "<unk>"), alphabet=True
     made["model"].update(fields.pop("model", {}))
     made["decoder"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     return made | fields
+
+
+def metaspace(scheme, split=True):
+    return {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split}
+
+
+RULES = [("ﬁ", "fi"), ("½", "1/2"), ("\t", " "), ("\r", " "), ("\u0301", ""), ("e\u0301", "é"), ("①", "1"), ("\u212b", "Å"), ("\u200b", " ")]
+
+
+def pieces_model(kind):
+    """A model file of sentencepiece, with a table of a few replacements instead of its large one."""
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/rules.tsv", "w", encoding="utf-8", newline="\n") as file:
+            for source, target in RULES:
+                file.write("\t".join(" ".join(f"{ord(c):X}" for c in text) for text in (source, target)) + "\n")
+        out = io.BytesIO()
+        t5 = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1} if kind == "unigram" else {"byte_fallback": True}
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS * 3), model_writer=out, model_type=kind, vocab_size=60 if kind == "unigram" else 340,
+            normalization_rule_tsv=f"{folder}/rules.tsv", minloglevel=2, hard_vocab_limit=False, character_coverage=0.98, **t5)
+        return out.getvalue()
+
+
+def write_pieces(file, kind):
+    with open(file, "wb") as out:
+        out.write(pieces_model(kind))
+
+
+def charsmap():
+    proto = sentencepiece_model_pb2.ModelProto.FromString(pieces_model("unigram"))
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(proto.normalizer_spec.precompiled_charsmap).decode()}
+
+
+def unigram(normalizer, pre_tokenizer, more=(), **model):
+    """Words and letters with scores that fall with their length; '<unk>' is 2."""
+    tokens = ["<pad>", "</s>", "<unk>", *more, "▁", "▁the", "▁film", "film", "ing", "▁was", "▁go", "od", "ed", "▁a", "an",
+              "▁ba", "ïve", "▁na", "caf", "日本", "中", "...", "1", "2", "/", "fi", *"abcdefghilmnorstuwxyéT,.!'"]
+    vocabulary = [[token, 0.0 if i < 3 + len(more) else -3.0 - 0.37 * (i % 11) - 1.5 / len(token)] for i, token in enumerate(tokens)]
+    return {"version": "1.0", "added_tokens": [
+                {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+                for i, token in enumerate(tokens[:3])],
+            "normalizer": normalizer, "pre_tokenizer": pre_tokenizer, "post_processor": None,
+            "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, metaspace("always")]},
+            "model": {"type": "Unigram", "unk_id": 2, "vocab": vocabulary, **model}}
 
 
 def around(token, number):
@@ -100,7 +149,16 @@ def folders():
         "splits": (bpe(sequence({"type": "CharDelimiterSplit", "delimiter": "x"}, split(r"\s+", "Removed"),
                                 split(r"[^\w]", "MergedWithNext"), split("[a-f]+", "Contiguous", True), split("(?=e)|i*"),
                                 byte_level())), FAST),
-        "opt": (None, OPT),
+        "opt": (write_vocabulary_and_merges, OPT),
+        "unigram": (unigram({"type": "Sequence", "normalizers": [charsmap(), {"type": "NFKC"}]}, metaspace("always")), FAST),
+        "unigram_bytes": (unigram(None, metaspace("first", split=False), BYTES, byte_fallback=True), FAST),
+        "unigram_old": (unigram(None, sequence({"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "▁",
+                                                                           "add_prefix_space": True})), FAST),
+        "t5_model": (lambda name: write_pieces(f"{name}/spiece.model", "unigram"),
+                     {"tokenizer_class": "T5Tokenizer", "extra_ids": 3, "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}),
+        "llama_model": (lambda name: write_pieces(f"{name}/tokenizer.model", "bpe"), {"tokenizer_class": "LlamaTokenizer"}),
+        "llama_model_new": (lambda name: write_pieces(f"{name}/tokenizer.model", "bpe"),
+                            {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_eos_token": True}),
     }
 
 
