@@ -85,6 +85,7 @@ class ByteTokenizer : public Tokenizer {
     return encoding;
   }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
+  size_t unsettled_bytes() const override { return 0; }
   int64_t vocabulary_size() const override { return 256; }
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }
   std::optional<int64_t> model_max_length() const override { return std::nullopt; }
