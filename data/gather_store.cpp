@@ -76,21 +76,6 @@ Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncat
   return sizes;
 }
 
-// Each host may have a file of its own by that name.
-void check_shares(const World& world, const Sizes& sizes) {
-  std::vector<int64_t> due(sizes.rows.size());
-  for (int64_t row = 0; row < sizes.all_rows; row += kBlockRows) {
-    due[static_cast<size_t>(rank_of_row(row, world.ranks))] +=
-        std::min(kBlockRows, sizes.all_rows - row);
-  }
-  for (size_t rank = 0; rank < due.size(); ++rank) {
-    if (sizes.rows[rank] == due[rank]) continue;
-    throw input_error("the ranks read different files: rank {} on host {} brings {} rows, not {}",
-                      rank, world.hosts[rank], sizes.rows[rank], due[rank])
-        .as_agreed();
-  }
-}
-
 // Collective. Every rank's numbers, kept where `keep` says so; elsewhere the lists are empty.
 template <class T>
 std::vector<std::vector<T>> gather(Communicator& communicator, const std::vector<T>& mine,
@@ -202,7 +187,6 @@ TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
   Flat flat = flatten(mine);
   mine = {};
   const Sizes sizes = gather_sizes(communicator, flat, truncated_rows);
-  check_shares(world, sizes);
   if (sizes.have_types) flat.types.resize(flat.ids.size());
 
   const bool keep = world.leads_node();

@@ -17,8 +17,7 @@ inline int rank_of_row(int64_t row, int ranks) {
 }
 
 // Collective. mine: the rows dealt to this rank, in order; truncated_rows: how many of them were
-// cut; label_names: the same on all ranks. Errors (all ranks): kInput: the ranks did not see the
-// same number of rows; kMachine.
+// cut; label_names: the same on all ranks. Errors (all ranks): kMachine.
 TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
                         int64_t truncated_rows, std::vector<std::string> label_names);
 

@@ -32,8 +32,8 @@ at::Tensor int64_tensor(const std::vector<int64_t>& values) {
   return tensor;
 }
 
-// `width` numbers a row: a class, or the start and end of an answer; of a regression one value;
-// nothing where the store has no labels.
+// `width` numbers a row: a class, or the start and end of an answer; of a regression one float.
+// Nothing where the store has no labels.
 void pack_row_labels(const TokenStore& store, int64_t width, Unit& unit) {
   if (!store.labelled()) return;
   if (!store.values.empty()) {

@@ -15,8 +15,9 @@ namespace rankwise {
 // How the rows of a task become units.
 struct Packing {
   TaskType task = TaskType::kSeqCls;
-  int64_t decoder_start_token = 0, pad_token = 0;  // SEQ_2_SEQ_LM: the decoder reads the labels
-                                                   // shifted by the first, ignored ones as the second
+  int64_t decoder_start_token = 0,
+          pad_token = 0;  // SEQ_2_SEQ_LM: the decoder reads the labels
+                          // shifted by the first, ignored ones as the second
 };
 
 // Packs rows end to end, T rounded up to a multiple of 16. targets as the task wants them (unit.h).

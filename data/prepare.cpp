@@ -19,12 +19,33 @@ namespace {
 
 constexpr int64_t kThreadRows = 32;  // fewest rows that are worth a thread
 
-std::vector<Row> read_share(const World& world, const std::filesystem::path& file) {
+struct Share {
   std::vector<Row> rows;
-  read_rows(
+  int64_t file_rows = 0, file_bytes = 0;
+};
+
+Share read_share(const World& world, const std::filesystem::path& file) {
+  Share share;
+  share.file_rows = read_rows(
       file, [&](int64_t row) { return rank_of_row(row, world.ranks) == world.rank; },
-      [&](Row&& row) { rows.push_back(std::move(row)); });
-  return rows;
+      [&](Row&& row) { share.rows.push_back(std::move(row)); });
+  std::error_code pipe;  // which has no size
+  share.file_bytes = static_cast<int64_t>(std::filesystem::file_size(file, pipe));
+  return share;
+}
+
+// Collective. Each host may have a file of its own by that name.
+void check_same_file(Communicator& communicator, const std::filesystem::path& file,
+                     const Share& share) {
+  const World& world = communicator.world();
+  const std::vector<std::string> all = gather_texts(
+      communicator, fmt::format("{} rows in {} bytes", share.file_rows, share.file_bytes));
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    throw input_error("{}: the ranks read different files: rank {} on host {} has {}, rank 0 {}",
+                      file.string(), rank, world.hosts[rank], all[rank], all[0])
+        .as_agreed();
+  }
 }
 
 // Collective. The labels of all ranks' rows, in the order of their classes.
@@ -80,8 +101,10 @@ void check_labels(const TokenStore& store, const std::filesystem::path& file) {
 TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem::path& file,
                    const RowLimits& limits) {
   const World& world = communicator.world();
-  std::vector<Row> rows;
-  together(communicator, "read " + file.string(), [&] { rows = read_share(world, file); });
+  Share share;
+  together(communicator, "read " + file.string(), [&] { share = read_share(world, file); });
+  check_same_file(communicator, file, share);
+  std::vector<Row> rows = std::move(share.rows);
 
   const bool count_labels = task.label_names().empty();
   if (count_labels) {
@@ -108,7 +131,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   TokenStore store =
       gather_store(communicator, std::move(examples),
                    std::count(truncated.begin(), truncated.end(), 1), task.label_names());
-  check_labels(store, file);
+  if (task.type() == TaskType::kSeqCls) check_labels(store, file);
   return store;
 }
 

@@ -58,7 +58,7 @@ Outcome Evaluate::run(JobContext& context, const Fields&) {
   Setup setup = set_up(context, machine_, model_, data_, [&] {
     if (file.empty()) throw usage_error("--validation_file must be given");
     if (!predictions_file_.empty() && task_type(model_.task_type) != TaskType::kSeqCls)
-      throw usage_error("--predictions_file is for SEQ_CLS only");
+      throw usage_error("--predictions_file: not supported yet for {}", model_.task_type);
   });
   const TokenStore store = prepare_file(context, setup, file);
   const AdaptedModel model = build_model(

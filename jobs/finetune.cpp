@@ -88,17 +88,40 @@ void compare_settings(const Json& stored, const std::map<std::string, std::strin
   }
 }
 
+std::optional<State> newest_state(Log& log, const CheckpointStore& store) {
+  const CheckpointStore::Found found = store.newest_whole();
+  for (const std::string& text : found.passed_over) log.warn("{}", text);
+  if (!found.update) return std::nullopt;
+  return read_hdf5(store.folder(*found.update) / "state.h5");
+}
+
+// A run that begins before what its folder holds would be taken for that later by the next start.
+void refuse_later_checkpoints(const CheckpointStore& store, const std::string& from,
+                              const std::optional<State>& state) {
+  const std::vector<int64_t> updates = store.updates();  // newest first
+  const int64_t begins_at = state ? updates_done(*state) : 0;
+  if (updates.empty() || updates.front() <= begins_at) return;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--resume_from_checkpoint {} begins at update {}, but {} is there", from,
+                          begins_at, store.folder(updates.front()).string()),
+              "--overwrite_output_dir removes the checkpoints of the folder");
+}
+
 std::optional<State> Finetune::checkpoint(JobContext& context, CheckpointStore* store) {
   std::optional<State> state;
   together(context.communicator, "looking for a checkpoint", [&] {
-    if (!store || training_.resume_from_checkpoint == "false") return;
-    if (training_.resume_from_checkpoint != "auto" && training_.resume_from_checkpoint != "true") {
-      state = read_hdf5(std::filesystem::path(training_.resume_from_checkpoint) / "state.h5");
-      return;
+    if (!store) return;
+    const std::string& from = training_.resume_from_checkpoint;
+    const bool search = from == "auto" || from == "true";
+    if (!search && from != "false") state = read_hdf5(std::filesystem::path(from) / "state.h5");
+    if (training_.overwrite_output_dir) {
+      for (const int64_t update : store->updates())
+        std::filesystem::remove_all(store->folder(update));
+    } else if (search) {
+      state = newest_state(context.log, *store);
+    } else {
+      refuse_later_checkpoints(*store, from, state);
     }
-    const CheckpointStore::Found found = store->newest_whole();
-    for (const std::string& text : found.passed_over) context.log.warn("{}", text);
-    if (found.update) state = read_hdf5(store->folder(*found.update) / "state.h5");
   });
   return broadcast_state(context.communicator, std::move(state));
 }
@@ -159,10 +182,6 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   together(communicator, "opening the output folder", [&] {
     if (communicator.world().rank != 0) return;
     store.emplace(training_.output_dir);
-    if (training_.overwrite_output_dir) {
-      for (const int64_t update : store->updates())
-        std::filesystem::remove_all(store->folder(update));
-    }
   });
   CheckpointStore* const mine = store ? &*store : nullptr;
   const std::optional<State> state = checkpoint(context, mine);
@@ -177,6 +196,7 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_.take(setup); },
       static_cast<uint64_t>(training_.seed));
+  model.use_gradient_checkpointing(training_.gradient_checkpointing);
   const std::map<std::string, std::string> settings = this->settings(fields, model, train);
 
   std::optional<Trainer> trainer;
@@ -187,7 +207,7 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
                         model_.model_name_or_path, settings});
     if (state) trainer->restore(*state);
   });
-  if (state && trainer->updates_done() >= trainer->updates_in_all()) {
+  if (state && trainer->finished()) {
     context.log.info("{}: the run is finished ({} updates)", training_.output_dir,
                      trainer->updates_done());
     return Outcome::kDone;

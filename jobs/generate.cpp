@@ -1,5 +1,5 @@
-// generate: text from a base with or without an adapter. Prompts are grouped into fixed units before
-// they are dealt to ranks, so that the bytes do not depend on ranks.
+// generate: text from a base with or without an adapter. Prompts are grouped into fixed units
+// before they are dealt to ranks, so that the bytes do not depend on ranks.
 #include "peft/model/generate.h"
 
 #include <algorithm>
@@ -70,7 +70,8 @@ void Generate::declare(Fields& fields) {
   fields.add("top_p", top_p_, "draw among the likeliest with this probability together")
       .more_than(0)
       .default_text(std::string(by_model) + "1");
-  fields.add("repetition_penalty", repetition_penalty_, "above 1: tokens seen before are less likely")
+  fields
+      .add("repetition_penalty", repetition_penalty_, "above 1: tokens seen before are less likely")
       .more_than(0)
       .default_text(std::string(by_model) + "1");
   fields.add("num_return_sequences", num_return_sequences_, "texts a prompt").at_least(1);
@@ -91,19 +92,20 @@ std::vector<Generate::Input> Generate::read_prompts(const Setup& setup) const {
     return Input{text, {encoding.ids.begin(), encoding.ids.end()}};
   };
   if (prompt_file_.empty()) return {encoded(prompt_)};
-  read_rows(prompt_file_, [](int64_t) { return true; },
-            [&](Row&& row) {
-              const std::filesystem::path file = prompt_file_;
-              const Columns columns(row, file);
-              if (columns.find("input_ids")) {
-                const auto ids = columns.ids("input_ids", setup.vocabulary);
-                if (ids.empty()) throw columns.error("column 'input_ids' is empty");
-                inputs.push_back({"", {ids.begin(), ids.end()}});
-              } else {
-                const bool plain = !columns.find(prompt_column_) && columns.find("text");
-                inputs.push_back(encoded(columns.text(plain ? "text" : prompt_column_)));
-              }
-            });
+  read_rows(
+      prompt_file_, [](int64_t) { return true; },
+      [&](Row&& row) {
+        const std::filesystem::path file = prompt_file_;
+        const Columns columns(row, file);
+        if (columns.find("input_ids")) {
+          const auto ids = columns.ids("input_ids", setup.vocabulary);
+          if (ids.empty()) throw columns.error("column 'input_ids' is empty");
+          inputs.push_back({"", {ids.begin(), ids.end()}});
+        } else {
+          const bool plain = !columns.find(prompt_column_) && columns.find("text");
+          inputs.push_back(encoded(columns.text(plain ? "text" : prompt_column_)));
+        }
+      });
   return inputs;
 }
 
@@ -118,23 +120,22 @@ GenerationOptions Generate::resolve(const Setup& setup) const {
   options.temperature = temperature_.value_or(config.number("temperature", 1));
   options.top_k = top_k_.value_or(config.integer("top_k", 50));
   options.top_p = top_p_.value_or(config.number("top_p", 1));
-  options.repetition_penalty =
-      repetition_penalty_.value_or(config.number("repetition_penalty", 1));
+  options.repetition_penalty = repetition_penalty_.value_or(config.number("repetition_penalty", 1));
   options.num_return_sequences = num_return_sequences_;
   options.seed = static_cast<uint64_t>(seed_);
-  options.decoder_start_token = config.integer(
-      "decoder_start_token_id", setup.config.integer("decoder_start_token_id", 0));
+  options.decoder_start_token =
+      config.integer("decoder_start_token_id", setup.config.integer("decoder_start_token_id", 0));
   if (ignore_eos_) return options;
-  const Json end = config.json().value("eos_token_id", setup.config.json().value("eos_token_id", Json()));
+  const Json end =
+      config.json().value("eos_token_id", setup.config.json().value("eos_token_id", Json()));
   if (end.is_number_integer()) options.eos_token_ids = {end.get<int64_t>()};
   if (end.is_array()) options.eos_token_ids = end.get<std::vector<int64_t>>();
   return options;
 }
 
 bool Generate::ends_in_stop(const std::string& text) const {
-  return std::any_of(stop_.begin(), stop_.end(), [&](const std::string& stop) {
-    return text.find(stop) != std::string::npos;
-  });
+  return std::any_of(stop_.begin(), stop_.end(),
+                     [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
 }
 
 // A unit's part of the output: a JSON object a line.

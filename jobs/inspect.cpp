@@ -40,7 +40,7 @@ Outcome Inspect::run(JobContext& context, const Fields&) {
   DataOptions data;
   data.num_labels = num_labels_;
   Setup setup{folder,
-              Config::read(folder / "config.json"),
+              read_model_config(folder),
               task_type(model_.task_type),
               precision(model_.torch_dtype, model_.bf16),
               {},

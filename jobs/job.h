@@ -38,6 +38,10 @@ struct JobContext {
   std::filesystem::path hub_cache;  // $HF_HOME/hub
   std::chrono::steady_clock::time_point started;
   int64_t default_threads = 1;  // a rank: allowed cores / ranks on the node, the same on all ranks
+
+  bool stop_requested() const {
+    return stop.load() || (deadline && std::chrono::steady_clock::now() >= *deadline);
+  }
 };
 
 enum class Outcome { kDone, kStopped };

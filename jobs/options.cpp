@@ -118,6 +118,8 @@ void TrainingOptions::declare(Fields& fields) {
       .at_most(1)
       .changes_result();
   fields.add("seed", seed, "of order, dropout and initial values").at_least(0).changes_result();
+  fields.add("gradient_checkpointing", gradient_checkpointing,
+             "compute layers again in the backward pass: less memory, more time");
   fields.group("watching");
   fields.add("logging_steps", logging_steps, "updates between lines of metrics.jsonl").at_least(1);
   fields.add("logging_dir", logging_dir, "TensorBoard files").default_text("<output_dir>/runs");

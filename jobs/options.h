@@ -50,6 +50,7 @@ struct TrainingOptions {
   int64_t warmup_steps = 0;
   double warmup_ratio = 0;
   int64_t seed = 42;
+  bool gradient_checkpointing = false;
 
   int64_t check_steps = 0;
 

@@ -7,6 +7,7 @@
 
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
+#include "distributed/core/hash.h"
 
 namespace rankwise {
 namespace {
@@ -54,6 +55,56 @@ void check_token_types(const TokenStore& store, const Config& config, const std:
       .as_agreed();  // the store is the same on all ranks
 }
 
+// Collective. Each host may have files of its own by these names; `mine` tells contents apart.
+void expect_same_files(Communicator& communicator, const std::string& what, uint64_t mine) {
+  const World& world = communicator.world();
+  const std::vector<std::string> all = gather_texts(communicator, std::to_string(mine));
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    throw model_error("the ranks read different files: {} of rank {} on host {} is not rank 0's",
+                      what, rank, world.hosts[rank])
+        .as_agreed();
+  }
+}
+
+uint64_t hash_of_text(const std::string& text) {
+  Hash hash;
+  hash.add(text.data(), text.size());
+  return hash.value();
+}
+
+void expect_same_folders(Communicator& communicator, const Setup& setup) {
+  const std::string model = setup.model_folder.string();
+  expect_same_files(communicator, model + "/config.json", hash_of_text(setup.config.json().dump()));
+  expect_same_files(communicator, "the tokenizer in " + model,
+                    hash_of_text(setup.tokenizer ? setup.tokenizer->identity() : ""));
+  if (!setup.adapter) return;
+  const std::string adapter = setup.adapter->folder.string();
+  expect_same_files(communicator, adapter + "/adapter_config.json",
+                    hash_of_text(setup.adapter->config.dump()));
+  expect_same_files(communicator, adapter + "/labels.json",
+                    hash_of_text(setup.adapter->labels ? Json(*setup.adapter->labels).dump() : ""));
+}
+
+// What is wrong with a setting is wrong with the file that it comes from.
+Error in_adapter_config(const AdapterFolder& folder, const Error& error) {
+  return Error(ErrorKind::kModel,
+               fmt::format("{}/adapter_config.json: {}", folder.folder.string(), error.what()),
+               error.hint());
+}
+
+// The bounds of the options of the same names hold; a choice may be one that only peft has.
+void check_bounds(const Json& config, Method& scratch) {
+  Fields fields;
+  scratch.declare(fields);
+  for (Field& field : fields.all()) {
+    const Json value = config.value(field.name(), Json());
+    if (!field.choices().empty()) continue;
+    if (value.is_number()) field.set(value.dump());
+    if (value.is_string()) field.set(value.get<std::string>());
+  }
+}
+
 }  // namespace
 
 Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
@@ -69,7 +120,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
     if (model.model_name_or_path.empty()) throw usage_error("--model_name_or_path must be given");
     const std::filesystem::path folder = find_model(model.model_name_or_path, context.hub_cache);
     setup.emplace(Setup{folder,
-                        Config::read(folder / "config.json"),
+                        read_model_config(folder),
                         task_type(model.task_type),
                         precision(model.torch_dtype, model.bf16),
                         {},
@@ -87,6 +138,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
     setup->max_length = longest(*setup, data);
     if (setup->adapter && setup->adapter->labels) setup->task->fix_labels(*setup->adapter->labels);
   });
+  expect_same_folders(context.communicator, *setup);
   return std::move(*setup);
 }
 
@@ -113,15 +165,14 @@ int64_t label_count(const Setup& setup, const DataOptions& data) {
 
 std::unique_ptr<Method> method_of(const std::optional<AdapterFolder>& folder) {
   if (!folder) return nullptr;
-  const Json& type = folder->config["peft_type"];
+  const auto type = folder->config["peft_type"].get<std::string>();
   try {
-    std::unique_ptr<Method> method = make_method(type.get<std::string>());
+    check_bounds(folder->config, *make_method(type));
+    std::unique_ptr<Method> method = make_method(type);
     method->read_config(folder->config);
     return method;
   } catch (const Error& error) {
-    throw Error(ErrorKind::kModel,
-                fmt::format("{}/adapter_config.json: {}", folder->folder.string(), error.what()),
-                error.hint());
+    throw in_adapter_config(*folder, error);
   }
 }
 
@@ -138,9 +189,22 @@ AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& 
   together(context.communicator, "attaching the adapter", [&] {
     const AttachOptions attach{setup.config.text("model_type"), seed,
                                options.allow_missing_targets || setup.adapter.has_value()};
-    model.emplace(std::move(base), std::move(method), setup.task_type, attach);
+    try {
+      model.emplace(std::move(base), std::move(method), setup.task_type, attach);
+    } catch (const Error& error) {
+      if (!setup.adapter || error.kind() != ErrorKind::kUsage) throw;
+      throw in_adapter_config(*setup.adapter, error);
+    }
     if (setup.adapter) model->load(*setup.adapter);
   });
+  expect_same_files(context.communicator, "the header of weights in " + setup.model_folder.string(),
+                    hash_of_text(model->base().identity));
+  if (setup.adapter) {
+    Hash hash;
+    hash.add(model->values().const_data_ptr(), model->values().nbytes());
+    expect_same_files(context.communicator,
+                      setup.adapter->folder.string() + "/adapter_model.safetensors", hash.value());
+  }
   return std::move(*model);
 }
 

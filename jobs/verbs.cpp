@@ -8,6 +8,7 @@ std::unique_ptr<Job> make_evaluate();
 std::unique_ptr<Job> make_generate();
 std::unique_ptr<Job> make_merge();
 std::unique_ptr<Job> make_inspect();
+std::unique_ptr<Job> make_convert();
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> list = {
@@ -17,6 +18,8 @@ const std::vector<Verb>& verbs() {
       {"merge", "fold adapters into the base and write a Hugging Face model folder", make_merge},
       {"inspect", "which modules an adapter will touch, parameter counts, memory and communication",
        make_inspect},
+      {"convert", "adapter folder to and from GGUF (llama.cpp); checkpoint to adapter folder",
+       make_convert},
   };
   return list;
 }

@@ -1,6 +1,7 @@
 // The way of a job: read options, bring ranks together, run the verb, end with an exit code.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -52,6 +53,17 @@ int64_t threads_of(const Fields& fields, int64_t default_threads) {
   return text.empty() ? default_threads : std::stoll(text);
 }
 
+// A minute before the scheduler ends the job, or a tenth of what is left where that is less: time
+// to save.
+std::optional<std::chrono::steady_clock::time_point> deadline(const Request& request,
+                                                              const Surroundings& surroundings) {
+  using namespace std::chrono;
+  if (!surroundings.job_end || !request.job->saves_on_stop()) return std::nullopt;
+  const auto left = *surroundings.job_end - system_clock::now().time_since_epoch();
+  return steady_clock::now() + duration_cast<steady_clock::duration>(
+                                   left - std::min<duration<double>>(minutes(1), left / 10.0));
+}
+
 std::string counted(int64_t number, const char* what) {
   return fmt::format("{} {}{}", number, what, number == 1 ? "" : "s");
 }
@@ -81,7 +93,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
   std::ostream& out = world.rank == 0 ? std::cout : nowhere;
   JobContext context{.communicator = communicator,
                      .stop = stop_request(),
-                     .deadline = {},
+                     .deadline = deadline(request, surroundings),
                      .log = terminal,
                      .progress = terminal,
                      .out = out,

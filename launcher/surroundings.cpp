@@ -30,6 +30,15 @@ class Variables {
     return std::nullopt;
   }
 
+  std::optional<std::chrono::seconds> seconds(const char* name) const {
+    const std::string value = text(name).value_or("");
+    int64_t parsed = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
+    if (value.empty() || error != std::errc() || end != value.data() + value.size())
+      return std::nullopt;
+    return std::chrono::seconds(parsed);
+  }
+
  private:
   const GetVariable& get_;
 };
@@ -56,6 +65,7 @@ Surroundings read_surroundings(const GetVariable& get) {
   const Variables variables(get);
   Surroundings found;
   found.hub_cache = hub_cache(variables);
+  found.job_end = variables.seconds("SLURM_JOB_END_TIME");
   found.columns = variables.number({"COLUMNS"}).value_or(0);
   const auto mpi_rank = variables.number({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
   const auto mpi_ranks = variables.number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});

@@ -1,8 +1,10 @@
 // What the environment says about this process. The only place that reads it.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 namespace rankwise {
@@ -17,7 +19,8 @@ struct Surroundings {
   Launcher launcher = Launcher::kNone;
   int rank = 0, ranks = 1;          // as the launcher counts them, before MPI is started
   std::filesystem::path hub_cache;  // where Hugging Face's tools keep downloaded models
-  int columns = 0;                  // width of the terminal where $COLUMNS says it, else 0
+  std::optional<std::chrono::seconds> job_end;  // since 1970, where the scheduler says it
+  int columns = 0;  // width of the terminal where $COLUMNS says it, else 0
 };
 
 using GetVariable = std::function<const char*(const char*)>;

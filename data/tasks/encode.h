@@ -9,8 +9,8 @@
 
 namespace rankwise {
 
-// "input_ids" [token_type_ids] [attention_mask: all 1], cut to max_length. Errors: kInput: empty, an
-// id out of the vocabulary, columns of other lengths.
+// "input_ids" [token_type_ids] [attention_mask: all 1], cut to max_length. Errors: kInput: empty,
+// an id out of the vocabulary, columns of other lengths.
 Example ready_made(const Columns& columns, const RowLimits& limits, bool& truncated);
 
 // One text, or a pair. Errors: kModel: no tokenizer, an id out of the vocabulary.

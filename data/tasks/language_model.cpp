@@ -86,7 +86,8 @@ class CausalLm : public LanguageModel {
     return example;
   }
 
-  // The prompt's tokens, then the completion's: they are tokenised apart, so that the border is one.
+  // The prompt's tokens, then the completion's: they are tokenised apart, so that the border is
+  // one.
   Example from_prompt(const Columns& columns, const RowLimits& limits, bool& truncated) const {
     Encoding prompt =
         tokenised(columns, columns.text(options_.prompt_column), std::nullopt, limits);

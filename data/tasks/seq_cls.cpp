@@ -27,8 +27,8 @@ class SeqCls : public Task {
   explicit SeqCls(DataOptions options) : options_(std::move(options)) {}
 
   TaskType type() const override { return TaskType::kSeqCls; }
-  Packing packing() const override { return {type()}; }
   bool regression() const override { return options_.num_labels == 1; }
+  Packing packing() const override { return {type()}; }
 
   // A row whose label is missing or no label adds nothing here: encode says what is wrong with it.
   std::vector<std::string> labels_in(const Row& row) const override {

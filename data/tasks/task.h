@@ -27,7 +27,7 @@ struct DataOptions {
   std::string source_column = "source", target_column = "target";
   std::string prompt_column = "prompt", completion_column = "completion";
   std::optional<int64_t> max_target_length;  // SEQ_2_SEQ_LM; default: max_length
-  std::optional<int64_t> max_length;  // default: the model's limit
+  std::optional<int64_t> max_length;         // default: the model's limit
   std::optional<int64_t> num_labels;
   bool labels_optional = false;  // no option: whether the job does without labels
   void declare(Fields& fields);
@@ -73,8 +73,8 @@ class Task {
   // A row that has "input_ids" is used as it is. Errors: kInput naming file, row, column: a column
   // missing, ids out of the vocabulary, a label out of range, an empty row. Sets `truncated` where
   // tokens were cut off.
-  virtual Example encode(const Row& row, const std::filesystem::path& file,
-                         const RowLimits& limits, bool& truncated) const = 0;
+  virtual Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
+                         bool& truncated) const = 0;
   virtual std::unique_ptr<Metrics> metrics() const = 0;
 };
 

@@ -23,6 +23,7 @@ using Normalizer = std::function<void(std::string& text)>;
 struct Pieces {
   std::vector<std::string_view> texts;
   std::list<std::string> written;
+  const char* row_start = nullptr;  // where the row begins, if these pieces are of its beginning
 };
 // Cuts each piece further.
 using PreTokenizer = std::function<void(Pieces& pieces)>;
@@ -60,17 +61,43 @@ Normalizer strip_accents_normalizer(const Section& section);
 Normalizer unicode_form_normalizer(const Section& section);  // NFC, NFD, NFKC, NFKD
 Normalizer replace_normalizer(const Section& section);
 Normalizer sequence_normalizer(const Section& section);
-PreTokenizer bert_pre_tokenizer(const Section& section);  // pre_tokenizers.cpp
+Normalizer strip_normalizer(const Section& section);
+Normalizer prepend_normalizer(const Section& section);
+Normalizer nmt_normalizer(const Section& section);
+Normalizer byte_level_normalizer(const Section& section);   // byte_level.cpp
+Normalizer precompiled_normalizer(const Section& section);  // precompiled.cpp
+PreTokenizer bert_pre_tokenizer(const Section& section);    // pre_tokenizers.cpp
 PreTokenizer whitespace_pre_tokenizer(const Section& section);
 PreTokenizer whitespace_split_pre_tokenizer(const Section& section);
 PreTokenizer sequence_pre_tokenizer(const Section& section);
+PreTokenizer byte_level_pre_tokenizer(const Section& section);  // byte_level.cpp
+PreTokenizer split_pre_tokenizer(const Section& section);       // split.cpp
+PreTokenizer digits_pre_tokenizer(const Section& section);
+PreTokenizer punctuation_pre_tokenizer(const Section& section);
+PreTokenizer char_delimiter_pre_tokenizer(const Section& section);
+PreTokenizer metaspace_pre_tokenizer(const Section& section);    // metaspace.cpp
 std::unique_ptr<Model> wordpiece_model(const Section& section);  // wordpiece.cpp
-Template template_processing(const Section& section);            // post_processors.cpp
+std::unique_ptr<Model> bpe_model(const Section& section);        // bpe.cpp
+std::unique_ptr<Model> unigram_model(const Section& section);    // unigram.cpp
+Template plain_template();                                       // post_processors.cpp
+Template template_processing(const Section& section);
 Template bert_processing(const Section& section);
+Template roberta_processing(const Section& section);
+Template byte_level_processing(const Section& section);  // adds nothing
+Template sequence_processing(const Section& section);
 Decoder wordpiece_decoder(const Section& section);  // decoders.cpp
+Decoder bpe_decoder(const Section& section);
+Decoder byte_fallback_decoder(const Section& section);
+Decoder fuse_decoder(const Section& section);
+Decoder strip_decoder(const Section& section);
+Decoder replace_decoder(const Section& section);
+Decoder sequence_decoder(const Section& section);
+Decoder byte_level_decoder(const Section& section);  // byte_level.cpp
+Decoder metaspace_decoder(const Section& section);   // metaspace.cpp
 
 // " ." → "." and the like, as transformers' clean_up_tokenization_spaces has it. decoders.cpp
 void clean_up_spaces(std::string& text);
 void replace_all(std::string& text, std::string_view from, std::string_view to);  // normalizers.cpp
+void strip_spaces(std::string& text, bool left, bool right);
 
 }  // namespace rankwise

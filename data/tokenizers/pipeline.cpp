@@ -10,8 +10,6 @@
 namespace rankwise {
 namespace {
 
-Template plain_template() { return {{{'A', {}, 0}}, {{'A', {}, 0}, {'B', {}, 1}}}; }
-
 // Of everything in the file that decides ids. A vocabulary that is an object goes in by id, which
 // is quicker than to write its JSON.
 std::string identity_of(const Section& root, const Vocabulary& vocabulary,
@@ -51,24 +49,31 @@ int32_t greatest_id(const std::vector<Template::Part>& parts) {
   return greatest;
 }
 
-// `longest_first`: how many tokens of either sequence stay. An odd place goes to the longer one.
-std::pair<size_t, size_t> shares(size_t a, size_t b, size_t room) {
+// `longest_first`: how many tokens of either sequence stay. An odd place goes to the longer one, or
+// to the first.
+std::pair<size_t, size_t> shares(size_t a, size_t b, size_t room, bool odd_to_first) {
   const size_t shorter = std::min(a, b);
   size_t longer = shorter > room ? shorter : std::max(shorter, room - shorter);
   size_t kept = shorter;
   if (shorter + longer > room) {
     kept = room / 2;
     longer = kept + room % 2;
+    if (odd_to_first) return {longer, kept};
   }
   return a > b ? std::pair(longer, kept) : std::pair(kept, longer);
 }
 
 }  // namespace
 
-Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings)
-    : settings_(settings), model_(make_model(root.at("model"))), template_(plain_template()) {
+Pipeline::Pipeline(const Section& root, const TokenizerSettings& settings, OwnParts own)
+    : settings_(settings),
+      pre_tokenizer_(std::move(own.pre_tokenizer)),
+      model_(own.model ? std::move(own.model) : make_model(root.at("model"))),
+      template_(plain_template()),
+      decoder_(std::move(own.decoder)) {
   if (root.has("normalizer")) normalizer_ = make_normalizer(root.at("normalizer"));
-  if (root.has("pre_tokenizer")) pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
+  if (root.has("pre_tokenizer") && !pre_tokenizer_)
+    pre_tokenizer_ = make_pre_tokenizer(root.at("pre_tokenizer"));
   byte_level_ = root.has("pre_tokenizer") && uses_byte_level(root.at("pre_tokenizer").json());
   if (root.has("post_processor")) template_ = make_template(root.at("post_processor"));
   if (root.has("decoder")) decoder_ = make_decoder(root.at("decoder"));
@@ -93,8 +98,9 @@ Encoding Pipeline::encode(std::string_view text, std::optional<std::string_view>
   Encoding encoding;
   encoding.truncated = a.size() + b.size() > room;
   if (encoding.truncated) {
-    const auto [length_a, length_b] =
-        pair ? shares(a.size(), b.size(), room) : std::pair(room, size_t{0});
+    const auto [length_a, length_b] = pair
+                                          ? shares(a.size(), b.size(), room, settings_.odd_to_first)
+                                          : std::pair(room, size_t{0});
     truncate(a, length_a);
     truncate(b, length_b);
   }
@@ -159,13 +165,17 @@ std::vector<int32_t> Pipeline::ids_of(std::string_view text) const {
   added_.split(valid, false, add, [&](std::string_view part) {
     std::string normal(part);
     if (normalizer_) normalizer_(normal);
-    added_.split(normal, true, add, [&](std::string_view rest) { append_ids(rest, ids); });
+    const bool first = part.data() == valid.data();
+    added_.split(normal, true, add, [&](std::string_view rest) {
+      append_ids(rest, first && rest.data() == normal.data(), ids);
+    });
   });
   return ids;
 }
 
-void Pipeline::append_ids(std::string_view text, std::vector<int32_t>& ids) const {
+void Pipeline::append_ids(std::string_view text, bool starts_row, std::vector<int32_t>& ids) const {
   Pieces pieces;
+  if (starts_row) pieces.row_start = text.data();
   pieces.texts.push_back(text);
   if (pre_tokenizer_) pre_tokenizer_(pieces);
   for (const std::string_view piece : pieces.texts) model_->append_ids(piece, ids);
@@ -185,8 +195,15 @@ std::string Pipeline::decode(const std::vector<int32_t>& ids, bool skip_special_
     if (i > 0 && !decoder_) text += ' ';
     text += tokens[i];
   }
+  if (settings_.strip_decoded) strip_spaces(text, true, true);
   if (settings_.clean_up_spaces) clean_up_spaces(text);
   return text;
+}
+
+// Cleaning up replaces texts of at most four bytes, ten rules one after the other: together they
+// look no further back than this.
+size_t Pipeline::unsettled_bytes() const {
+  return settings_.clean_up_spaces || settings_.strip_decoded ? 24 : 0;
 }
 
 int64_t Pipeline::vocabulary_size() const {

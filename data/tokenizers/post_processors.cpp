@@ -52,6 +52,8 @@ std::vector<int32_t> token_of(const Section& section, const std::string& name) {
 
 }  // namespace
 
+Template plain_template() { return {{{'A', {}, 0}}, {{'A', {}, 0}, {'B', {}, 1}}}; }
+
 Template template_processing(const Section& section) {
   Template made{template_parts(section, "single"), template_parts(section, "pair")};
   if (count(made.single, 'A') != 1 || count(made.single, 'B') != 0) {
@@ -67,6 +69,24 @@ Template bert_processing(const Section& section) {
   const Part cls{0, token_of(section, "cls"), 0}, sep{0, token_of(section, "sep"), 0};
   const Part sep_of_b{0, sep.ids, 1}, a{'A', {}, 0}, b{'B', {}, 1};
   return {{cls, a, sep}, {cls, a, sep, b, sep_of_b}};
+}
+
+Template roberta_processing(const Section& section) {
+  const Part cls{0, token_of(section, "cls"), 0}, sep{0, token_of(section, "sep"), 0};
+  const Part a{'A', {}, 0}, b{'B', {}, 0};
+  return {{cls, a, sep}, {cls, a, sep, sep, b, sep}};
+}
+
+Template byte_level_processing(const Section&) { return plain_template(); }
+
+Template sequence_processing(const Section& section) {
+  std::optional<Template> found;
+  for (const Section& item : section.items("processors")) {
+    if (item.text("type") == "ByteLevel") continue;
+    if (found) throw item.error("is the second one of a Sequence that adds tokens");
+    found = make_template(item);
+  }
+  return found.value_or(plain_template());
 }
 
 }  // namespace rankwise

@@ -36,7 +36,11 @@ class Tokenizer {
                                     int64_t max_length) const = 0;
   // The text's own tokens: no special ones round it.
   virtual std::vector<int32_t> encode_plain(std::string_view text) const = 0;
+  // As transformers' decode, which also cleans spaces up where tokenizer_config.json says so.
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
+  // How many bytes at the end of a decoded text further ids may still change, but for a character
+  // that is not whole.
+  virtual size_t unsettled_bytes() const = 0;
   virtual int64_t vocabulary_size() const = 0;
   virtual std::optional<int32_t> id_of(std::string_view token) const = 0;
   virtual std::optional<int64_t> model_max_length() const = 0;  // tokenizer_config.json
@@ -46,5 +50,23 @@ class Tokenizer {
 // From a model folder: tokenizer.json, else vocab.txt (+ tokenizer_config.json). nullptr where the
 // folder has none. Errors: kModel: a part of tokenizer.json that is not supported, named.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
+
+// Text while ids arrive, whole characters only. What add() and finish() return, joined, is decode()
+// of all ids; but a run of single bytes (<0xE4>) that is no UTF-8 is not taken back, nor do the
+// classes of spiece.model change what stands before a special token that is kept.
+class StreamDecoder {
+ public:
+  StreamDecoder(const Tokenizer& tokenizer, bool skip_special_tokens);  // outlived by the tokenizer
+  std::string add(int32_t id);                                          // may be empty
+  std::string finish();  // what was held back; ready for another text
+
+ private:
+  void shorten(const std::string& text);
+
+  const Tokenizer& tokenizer_;
+  bool skip_special_tokens_;
+  std::vector<int32_t> ids_;  // a window that ends with the last one
+  size_t given_ = 0;          // bytes of its text that were given out
+};
 
 }  // namespace rankwise

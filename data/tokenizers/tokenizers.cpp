@@ -14,29 +14,47 @@ struct Kind {
 
 constexpr Kind<Normalizer> kNormalizers[] = {
     {"BertNormalizer", bert_normalizer},
+    {"ByteLevel", byte_level_normalizer},
     {"Lowercase", lowercase_normalizer},
     {"NFC", unicode_form_normalizer},
     {"NFD", unicode_form_normalizer},
     {"NFKC", unicode_form_normalizer},
     {"NFKD", unicode_form_normalizer},
+    {"Nmt", nmt_normalizer},
+    {"Precompiled", precompiled_normalizer},
+    {"Prepend", prepend_normalizer},
     {"Replace", replace_normalizer},
     {"Sequence", sequence_normalizer},
+    {"Strip", strip_normalizer},
     {"StripAccents", strip_accents_normalizer},
 };
 constexpr Kind<PreTokenizer> kPreTokenizers[] = {
     {"BertPreTokenizer", bert_pre_tokenizer},
+    {"ByteLevel", byte_level_pre_tokenizer},
+    {"CharDelimiterSplit", char_delimiter_pre_tokenizer},
+    {"Digits", digits_pre_tokenizer},
+    {"Metaspace", metaspace_pre_tokenizer},
+    {"Punctuation", punctuation_pre_tokenizer},
     {"Sequence", sequence_pre_tokenizer},
+    {"Split", split_pre_tokenizer},
     {"Whitespace", whitespace_pre_tokenizer},
     {"WhitespaceSplit", whitespace_split_pre_tokenizer},
 };
 constexpr Kind<std::unique_ptr<Model>> kModels[] = {
+    {"BPE", bpe_model},
+    {"Unigram", unigram_model},
     {"WordPiece", wordpiece_model},
 };
 constexpr Kind<Template> kPostProcessors[] = {
-    {"BertProcessing", bert_processing},
+    {"BertProcessing", bert_processing},         {"ByteLevel", byte_level_processing},
+    {"RobertaProcessing", roberta_processing},   {"Sequence", sequence_processing},
     {"TemplateProcessing", template_processing},
 };
 constexpr Kind<Decoder> kDecoders[] = {
+    {"BPEDecoder", bpe_decoder},       {"ByteFallback", byte_fallback_decoder},
+    {"ByteLevel", byte_level_decoder}, {"Fuse", fuse_decoder},
+    {"Metaspace", metaspace_decoder},  {"Replace", replace_decoder},
+    {"Sequence", sequence_decoder},    {"Strip", strip_decoder},
     {"WordPiece", wordpiece_decoder},
 };
 

@@ -78,17 +78,6 @@ char32_t newest_lowercase(char32_t capital) {
   return capital;
 }
 
-std::u16string to_utf16(std::string_view text) {
-  std::u16string wide(text.size(), u'\0');  // never longer than UTF-8
-  int32_t length = 0;
-  UErrorCode status = U_ZERO_ERROR;
-  u_strFromUTF8(wide.data(), static_cast<int32_t>(wide.size()), &length, text.data(),
-                static_cast<int32_t>(text.size()), &status);
-  check(status, "read UTF-8");
-  wide.resize(static_cast<size_t>(length));
-  return wide;
-}
-
 std::string to_utf8(std::u16string_view wide) {
   std::string text;
   for (size_t at = 0; at < wide.size();) {
@@ -100,6 +89,17 @@ std::string to_utf8(std::u16string_view wide) {
 }
 
 }  // namespace
+
+std::u16string to_utf16(std::string_view text) {
+  std::u16string wide(text.size(), u'\0');  // never longer than UTF-8
+  int32_t length = 0;
+  UErrorCode status = U_ZERO_ERROR;
+  u_strFromUTF8(wide.data(), static_cast<int32_t>(wide.size()), &length, text.data(),
+                static_cast<int32_t>(text.size()), &status);
+  check(status, "read UTF-8");
+  wide.resize(static_cast<size_t>(length));
+  return wide;
+}
 
 char32_t next(std::string_view text, size_t& at) {
   UChar32 character;
@@ -132,12 +132,6 @@ std::string with_replacements(std::string_view text) {
 
 bool is_whitespace(char32_t character) { return u_isUWhiteSpace(static_cast<UChar32>(character)); }
 
-bool is_word(char32_t character) {
-  return in_category(character, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK) ||
-         u_isUAlphabetic(static_cast<UChar32>(character)) || character == 0x200C ||
-         character == 0x200D;
-}
-
 // The exceptions below are characters whose category changed after Unicode 8 or 9.
 
 bool is_punctuation(char32_t character) {
@@ -168,6 +162,18 @@ void append_lowercase(char32_t character, std::string& text) {
   const auto lower = static_cast<char32_t>(u_tolower(static_cast<UChar32>(character)));
   append(lower == character ? newest_lowercase(character) : lower, text);
   if (character == 0x130) append(0x307, text);  // İ, the only one that becomes two
+}
+
+std::string uppercase(std::string_view text) {
+  const std::u16string source = to_utf16(text);
+  std::u16string result(3 * source.size(), u'\0');  // no character becomes more than three
+  UErrorCode status = U_ZERO_ERROR;
+  const int32_t length =
+      u_strToUpper(result.data(), static_cast<int32_t>(result.size()), source.data(),
+                   static_cast<int32_t>(source.size()), "", &status);
+  if (status != U_STRING_NOT_TERMINATED_WARNING) check(status, "write capitals");
+  result.resize(static_cast<size_t>(length));
+  return to_utf8(result);
 }
 
 void append_decomposed(char32_t character, std::u32string& text) {

@@ -64,6 +64,19 @@ Vocabulary::Vocabulary(const Section& section) {
   }
 }
 
+Vocabulary::Vocabulary(const std::vector<std::string>& texts) {
+  size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size();
+  buffer_.reserve(bytes);
+  index_.reserve(texts.size());
+  for (const std::string& text : texts) {
+    const size_t begin = buffer_.size();
+    buffer_ += text;
+    tokens_.push_back(std::string_view(buffer_).substr(begin));
+  }
+  for (size_t id = texts.size(); id-- > 0;) index_.insert(tokens_[id], static_cast<int32_t>(id));
+}
+
 std::optional<int32_t> Vocabulary::id_of(std::string_view token) const {
   const int32_t id = index_.find(token, TokenIndex::hash(token));
   if (id < 0) return std::nullopt;

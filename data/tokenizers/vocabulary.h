@@ -43,6 +43,11 @@ class Vocabulary {
  public:
   // {"token": id, …}. Errors: kModel: an id out of range or used twice, an empty object.
   explicit Vocabulary(const Section& section);
+  // By position. Of equal texts the last one's id is found.
+  explicit Vocabulary(const std::vector<std::string>& texts);
+
+  // Not copied or moved: the tokens are views of the buffer.
+  Vocabulary(const Vocabulary&) = delete;
 
   std::optional<int32_t> id_of(std::string_view token) const;
   std::string_view token(int32_t id) const;  // empty where no token has this id

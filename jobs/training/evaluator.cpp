@@ -80,7 +80,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   if (predictions)
     *predictions = at::zeros({store.rows()}, task.regression() ? at::kFloat : at::kLong);
   Loader(store, task.packing()).run(units, mine, [&](const Unit& unit, int64_t) {
-    if (context.stop.load()) {
+    if (context.stop_requested()) {
       sums.stop();
       return false;
     }

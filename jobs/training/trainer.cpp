@@ -46,8 +46,7 @@ int64_t tokens_of(const Update& update) {
 int64_t Trainer::targets_of(const Update& update) const {
   int64_t targets = 0;
   for (const UnitRows& unit : update.units) {
-    for (const int64_t row : unit.rows)
-      targets += target_count(run_.train, row, run_.task.type());
+    for (const int64_t row : unit.rows) targets += target_count(run_.train, row, run_.task.type());
   }
   return std::max<int64_t>(1, targets);
 }
@@ -91,7 +90,8 @@ Outcome Trainer::run() {
   together(context_.communicator, "opening the run's files", [&] {
     recorder_.open(run_.store != nullptr, done_ > 0 ? std::optional(done_) : std::nullopt);
   });
-  while (done_ < total_ && !stop_early_) {
+  if (evaluation_pending_) evaluate_now();
+  while (!evaluation_pending_ && !finished()) {
     const Update update = plan_.update(done_);
     context_.communicator.enter_phase(fmt::format("update {}", done_ + 1));
     Totals totals = compute(update);
@@ -103,9 +103,11 @@ Outcome Trainer::run() {
                      options_.adamw.learning_rate * factor, tokens_of(update));
     if (check_due()) check_ranks();
     context_.progress.show(done_, total_, fmt::format("loss {:.4f}", totals.loss));
+    improved_ = false;
     if (evaluation_due()) evaluate_now();
     if (save_due()) save();
   }
+  if (evaluation_pending_) return stopped();
   finish();
   return Outcome::kDone;
 }
@@ -134,7 +136,7 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) 
   const auto targets = static_cast<double>(targets_of(update));
   bool voted = false;
   Loader(run_.train, run_.task.packing()).run(update.units, mine, [&](const Unit& unit, int64_t) {
-    if (stop_requested()) {
+    if (context_.stop_requested()) {
       sum_.vote(kStop);
       voted = true;
       return false;
@@ -143,7 +145,7 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) 
     sum_.add(run_.model.gradient(), {loss});
     return true;
   });
-  if (!voted && stop_requested()) sum_.vote(kStop);
+  if (!voted && context_.stop_requested()) sum_.vote(kStop);
 }
 
 void Trainer::step(Totals& totals, double factor) {
@@ -176,16 +178,10 @@ void Trainer::check_ranks() {
                          fmt::format("update {}: the adapter", done_));
 }
 
-bool Trainer::stop_requested() const {
-  return context_.stop.load() ||
-         (context_.deadline && std::chrono::steady_clock::now() >= *context_.deadline);
-}
-
 double Trainer::epoch_after(const Update& update) const {
   const int64_t in_epoch = update.number % plan_.updates_per_epoch();
   const auto rows = static_cast<double>(run_.train.rows());
-  const double done =
-      static_cast<double>(in_epoch * *options_.global_batch_size + rows_of(update));
+  const double done = static_cast<double>(in_epoch * *options_.global_batch_size + rows_of(update));
   return static_cast<double>(update.epoch) + done / rows;
 }
 
@@ -196,21 +192,18 @@ bool Trainer::evaluation_due() const {
 }
 
 bool Trainer::save_due() const {
-  if (options_.save_strategy == "steps")
-    return done_ % options_.save_steps == 0 || done_ == total_ || stop_early_;
-  if (options_.save_strategy == "epoch") return ends_epoch() || done_ == total_ || stop_early_;
+  if (options_.load_best_model_at_end && improved_) return true;  // so that it can be loaded
+  if (options_.save_strategy == "steps") return done_ % options_.save_steps == 0 || finished();
+  if (options_.save_strategy == "epoch") return ends_epoch() || finished();
   return options_.save_strategy == "best" && improved_;
 }
 
 void Trainer::evaluate_now() {
   const Evaluation evaluation = evaluate(context_, run_.model, *run_.validation, run_.task,
                                          options_.per_device_eval_batch_size);
-  if (evaluation.stopped) return;  // the next update's vote ends the run
+  evaluation_pending_ = evaluation.stopped;
+  if (evaluation.stopped) return;
   improved_ = recorder_.evaluation(done_, recorder_.state().epoch, evaluation.values);
-  if (improved_) {
-    recorder_.state().best_model_checkpoint =
-        (std::filesystem::path(options_.output_dir) / fmt::format("checkpoint-{}", done_)).string();
-  }
   if (schedule_->needs_evaluation())
     schedule_->evaluated(evaluation.values.at(options_.best_metric()));
   stop_early_ = recorder_.out_of_patience();

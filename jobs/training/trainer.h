@@ -33,6 +33,9 @@ struct Run {
       settings;  // option → text: what a resumed run must agree on, and a record
 };
 
+// How many updates a checkpoint's state has behind it. Errors: kModel.
+int64_t updates_done(const State& state);
+
 class Trainer {
  public:
   // Errors: kUsage: a schedule that cannot be made, a metric that evaluation does not give.
@@ -46,6 +49,7 @@ class Trainer {
 
   int64_t updates_done() const { return done_; }
   int64_t updates_in_all() const { return total_; }
+  bool finished() const { return (done_ >= total_ || stop_early_) && !evaluation_pending_; }
   // The adapter folder's files as the model now is.
   Files adapter_files() const;
 
@@ -65,7 +69,6 @@ class Trainer {
   void check_ranks();
   bool ends_epoch() const { return done_ % plan_.updates_per_epoch() == 0; }
   double epoch_after(const Update& update) const;
-  bool stop_requested() const;
   void save();
   State state() const;
   Outcome stopped();
@@ -83,6 +86,7 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   Recorder recorder_;
   bool stop_early_ = false, improved_ = false;
+  bool evaluation_pending_ = false;  // a stop came between an update and its evaluation
   std::chrono::steady_clock::time_point started_;
 };
 

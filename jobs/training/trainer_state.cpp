@@ -32,7 +32,15 @@ void copy_in(const AdaptedModel& model, at::Tensor flat, const State& state,
   });
 }
 
+Json progress_of(const State& state) {
+  const auto progress = state.attributes.find("progress");
+  if (progress == state.attributes.end()) throw model_error("checkpoint: says nothing of progress");
+  return parse_json(progress->second, "checkpoint", ErrorKind::kModel);
+}
+
 }  // namespace
+
+int64_t updates_done(const State& state) { return progress_of(state).at("updates_done"); }
 
 State Trainer::state() const {
   State state;
@@ -49,6 +57,7 @@ State Trainer::state() const {
                          {"updates_in_all", total_},
                          {"optimizer_steps", optimizer_.steps()},
                          {"skipped_in_a_row", skipped_in_a_row_},
+                         {"evaluation_pending", evaluation_pending_},
                          {"schedule", schedule_->state()},
                          {"recorder", recorder_.json()}};
   state.attributes = {{"format", "rankwise checkpoint 1"},
@@ -61,13 +70,14 @@ void Trainer::restore(const State& state) {
   copy_in(run_.model, run_.model.values(), state, kValues);
   copy_in(run_.model, optimizer_.exp_avg(), state, kMean);
   copy_in(run_.model, optimizer_.exp_avg_sq(), state, kSquare);
-  const Json progress =
-      parse_json(state.attributes.at("progress"), "checkpoint", ErrorKind::kModel);
+  const Json progress = progress_of(state);
   done_ = saved_ = progress.at("updates_done");
   optimizer_.set_steps(progress.at("optimizer_steps"));
   skipped_in_a_row_ = progress.at("skipped_in_a_row");
   schedule_->restore(progress.at("schedule"));
+  evaluation_pending_ = progress.value("evaluation_pending", false);
   recorder_.restore(progress.at("recorder"));
+  stop_early_ = recorder_.out_of_patience();
 }
 
 Files Trainer::adapter_files() const {
@@ -79,7 +89,12 @@ Files Trainer::adapter_files() const {
 void Trainer::save() {
   if (saved_ == done_) return;
   saved_ = done_;
-  recorder_.state().should_training_stop = done_ >= total_ || stop_early_;
+  TrainerState& seen = recorder_.state();
+  seen.should_training_stop = finished();
+  if (seen.best_global_step == done_) {
+    const std::filesystem::path folder = options_.output_dir;
+    seen.best_model_checkpoint = (folder / fmt::format("checkpoint-{}", done_)).string();
+  }
   if (!run_.store) return;
   run_.store->wait();
   if (const std::optional<Error> error = run_.store->last_error()) {

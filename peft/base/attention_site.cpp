@@ -45,8 +45,7 @@ at::Tensor AttentionSite::attend(const at::Tensor& query, const KeyValueRows& ro
 }
 
 at::Tensor AttentionSite::operator()(const at::Tensor& query, const at::Tensor& key,
-                                     const at::Tensor& value, const Pass& queries,
-                                     const Pass& keys,
+                                     const at::Tensor& value, const Pass& queries, const Pass& keys,
                                      std::shared_ptr<const kernels::RelativeBias> bias) const {
   KeyValueRows rows{key, value, keys.places().bounds};
   // A cache holds the added rows since the first step.

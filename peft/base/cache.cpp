@@ -43,7 +43,8 @@ void KeyValueCache::select(const std::vector<int64_t>& from) {
       const int64_t source = from[static_cast<size_t>(s)];
       const int64_t count = old.lengths[static_cast<size_t>(source)];
       layer.lengths.push_back(count);
-      for (const auto& [to, rows] : {std::pair{&layer.keys, &old.keys}, {&layer.values, &old.values}})
+      for (const auto& [to, rows] :
+           {std::pair{&layer.keys, &old.keys}, {&layer.values, &old.values}})
         to->narrow(0, s * capacity_, count).copy_(rows->narrow(0, source * capacity_, count));
     }
   }

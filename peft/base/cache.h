@@ -1,5 +1,5 @@
-// Keys and values of the text that a decoder has read so far, so that generation computes new tokens
-// only. Nothing is padded: each sequence has its own length.
+// Keys and values of the text that a decoder has read so far, so that generation computes new
+// tokens only. Nothing is padded: each sequence has its own length.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +22,8 @@ class KeyValueCache {
   // Adds key and value rows (packed at `bounds`, [S + 1]) behind those that are there.
   const Layer& append(size_t slot, const at::Tensor& keys, const at::Tensor& values,
                       const std::vector<int64_t>& bounds);
-  // What cross-attention keeps of the encoder's text: stored by the first append, the same for ever.
+  // What cross-attention keeps of the encoder's text: stored by the first append, the same for
+  // ever.
   bool holds(size_t slot) const { return slot < layers_.size() && layers_[slot].keys.defined(); }
   const Layer& layer(size_t slot) const { return layers_.at(slot); }
 

@@ -15,8 +15,8 @@ struct DecoderHead {
   int64_t pad_token = -1;
 
   struct Names {
-    std::string word_table;              // "model.embed_tokens.weight": what a tied head is
-    std::string token_head = "score";    // TOKEN_CLS: "score" or "classifier", with a bias
+    std::string word_table;            // "model.embed_tokens.weight": what a tied head is
+    std::string token_head = "score";  // TOKEN_CLS: "score" or "classifier", with a bias
   };
   void build(ModelBuilder& builder, Sites& sites, const Config& config, const BuildOptions& options,
              int64_t features, bool tied, const Names& names);

@@ -1,4 +1,5 @@
-// Philox words to normal and uniform numbers, one element at a time: for initial values, not for dropout.
+// Philox words to normal and uniform numbers, one element at a time: for initial values, not for
+// dropout.
 #include "peft/base/draw.h"
 
 #include <ATen/ops/empty.h>

@@ -27,7 +27,7 @@ class Base {
   // What the output layer sees: SEQ_CLS one row a sequence [S, F]; token tasks one row a target [N,
   // F]. Hidden states that nothing looks at are not computed.
   virtual at::Tensor features(const Pass& pass) const = 0;
-  virtual const Linear& output() const = 0;  // features → logits
+  virtual const Linear& output() const = 0;           // features → logits
   virtual double logit_softcap() const { return 0; }  // logits are capped as scores are; 0: not
   virtual int64_t max_positions() const = 0;
   virtual int64_t vocabulary() const = 0;

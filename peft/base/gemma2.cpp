@@ -13,8 +13,8 @@ std::vector<int64_t> windows(const Config& config) {
   const int64_t window = config.integer("sliding_window", 4096);
   const Json types = config.json().value("layer_types", Json());
   for (size_t i = 0; i < windows.size(); ++i) {
-    const bool slides = types.is_array() && i < types.size() ? types[i] == "sliding_attention"
-                                                             : i % 2 == 0;
+    const bool slides =
+        types.is_array() && i < types.size() ? types[i] == "sliding_attention" : i % 2 == 0;
     if (slides) windows[i] = window;
   }
   return windows;

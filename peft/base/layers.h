@@ -65,9 +65,9 @@ struct NamedTensor {
 // Everything of a built model that a method can act on or take over. Pointers stay valid as long as
 // the model.
 struct Sites {
-  std::vector<Linear*> linears;      // in the order of the model
+  std::vector<Linear*> linears;            // in the order of the model
   std::vector<AttentionSite*> attentions;  // self-attentions: of the encoder, then of the decoder
-  std::vector<NamedTensor> tensors;  // every parameter, linears' included
+  std::vector<NamedTensor> tensors;        // every parameter, linears' included
   // The last path parts of the modules that a new head consists of, as peft lists them in
   // modules_to_save; and the module that "all-linear" leaves out.
   std::vector<std::string> head_modules;
@@ -87,8 +87,8 @@ struct WeightRequest {
   std::string path;  // Hugging Face's parameter name
   std::vector<int64_t> shape;
   Use use = Use::kOther;
-  bool transposed = false;  // the file holds [shape[1], shape[0]]
-  std::string tied_to;      // the path of the parameter that it is another use of
+  bool transposed = false;      // the file holds [shape[1], shape[0]]
+  std::string tied_to;          // the path of the parameter that it is another use of
   std::optional<double> drawn;  // a new head: where the file has none, from N(0, this) (0: zeros)
 };
 

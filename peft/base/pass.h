@@ -55,8 +55,8 @@ class Pass {
   const TokenPlaces& places() const { return *places_; }
   at::Tensor positions() const;  // [T] int64
 
-  Pass decoder() const;  // the same pass over the decoder's text
-  Pass without_cache() const;  // from the first position
+  Pass decoder() const;                              // the same pass over the decoder's text
+  Pass without_cache() const;                        // from the first position
   Pass at(const std::vector<int64_t>& index) const;  // the same pass for these tokens only
 
   // Dropout at a site; inactive outside training. The pointers live as long as any Pass of these

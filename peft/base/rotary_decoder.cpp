@@ -15,9 +15,9 @@ namespace {
 struct Layer {
   AttentionSite attention;
   Linear query, key, value, output, gate, up, down;
-  RmsNorm input_norm, inner_norm;              // before attention, before the feed-forward
+  RmsNorm input_norm, inner_norm;                // before attention, before the feed-forward
   RmsNorm post_attention_norm, post_inner_norm;  // Gemma 2's, behind them
-  RmsNorm query_norm, key_norm;                // Qwen3's, of each head
+  RmsNorm query_norm, key_norm;                  // Qwen3's, of each head
 };
 
 // The tokens of a pass with their hidden states.
@@ -38,7 +38,8 @@ class RotaryDecoder : public Base {
         positions_(config.integer("max_position_embeddings", 2048)),
         vocabulary_(config.integer("vocab_size")),
         layers_(static_cast<size_t>(config.integer("num_hidden_layers"))),
-        activation_(activation(config, config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
+        activation_(activation(config,
+                               config.has("hidden_activation") ? "hidden_activation" : "hidden_act",
                                settings.activation)),
         frequencies_(rotary_frequencies(config, settings.head_size)) {
     if (layers_.empty()) throw config.error("num_hidden_layers", "must be at least 1");
@@ -67,8 +68,10 @@ class RotaryDecoder : public Base {
     const at::Tensor index = at::tensor(seen);
     if (!worth_narrowing(seen.size(), hidden.size(0)))
       return on_top(run(layers_.back(), all, all).index_select(0, index), pass.at(seen));
-    const Stream narrowed{hidden.index_select(0, index), pass.at(seen),
-                          {angles.cosine.index_select(0, index), angles.sine.index_select(0, index)}};
+    const Stream narrowed{
+        hidden.index_select(0, index),
+        pass.at(seen),
+        {angles.cosine.index_select(0, index), angles.sine.index_select(0, index)}};
     return on_top(run(layers_.back(), narrowed, all), narrowed.pass);
   }
 
@@ -141,14 +144,14 @@ class RotaryDecoder : public Base {
   // One layer for the tokens of `queries`, which see all of `all`.
   at::Tensor run(const Layer& layer, const Stream& queries, const Stream& all) const {
     const at::Tensor x = layer.input_norm(all.hidden);
-    const at::Tensor seen = queries.hidden.is_same(all.hidden) ? x : layer.input_norm(queries.hidden);
-    const at::Tensor query = rotary(
-        heads_normed(layer.query(seen, queries.pass), layer.query_norm), queries.angles);
-    const at::Tensor key =
-        rotary(heads_normed(layer.key(x, all.pass), layer.key_norm), all.angles);
-    at::Tensor attended = layer.output(
-        layer.attention(query, key, layer.value(x, all.pass), queries.pass, all.pass),
-        queries.pass);
+    const at::Tensor seen =
+        queries.hidden.is_same(all.hidden) ? x : layer.input_norm(queries.hidden);
+    const at::Tensor query =
+        rotary(heads_normed(layer.query(seen, queries.pass), layer.query_norm), queries.angles);
+    const at::Tensor key = rotary(heads_normed(layer.key(x, all.pass), layer.key_norm), all.angles);
+    at::Tensor attended =
+        layer.output(layer.attention(query, key, layer.value(x, all.pass), queries.pass, all.pass),
+                     queries.pass);
     if (settings_.post_norms) attended = layer.post_attention_norm(attended);
     const at::Tensor hidden = queries.hidden + attended;
     const at::Tensor normed = layer.inner_norm(hidden);

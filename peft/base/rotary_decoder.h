@@ -24,7 +24,7 @@ struct RotaryDecoderSettings {
   double embedding_scale = 1;
   bool post_norms = false;  // a norm behind attention and feed-forward too
   double score_softcap = 0, logit_softcap = 0;
-  double score_scale = 0;  // 0: 1 / √head_size
+  double score_scale = 0;           // 0: 1 / √head_size
   std::string activation = "silu";  // where config.json has none
 };
 

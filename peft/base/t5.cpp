@@ -1,5 +1,6 @@
 // T5 and mT5 (Raffel et al., 2020; Xue et al., 2021; transformers' modeling_t5.py): encoder and
-// decoder with relative position biases instead of positions, RMS norms, plain or gated feed-forward.
+// decoder with relative position biases instead of positions, RMS norms, plain or gated
+// feed-forward.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -52,10 +53,10 @@ int64_t bucket_of(int64_t distance, bool both_ways, int64_t buckets, int64_t fur
   }
   const int64_t exact = buckets / 2;
   if (distance < exact) return first + distance;
-  const float scaled = std::log(static_cast<float>(distance) / static_cast<float>(exact)) /
-                       static_cast<float>(std::log(static_cast<double>(furthest) /
-                                                   static_cast<double>(exact))) *
-                       static_cast<float>(buckets - exact);
+  const float scaled =
+      std::log(static_cast<float>(distance) / static_cast<float>(exact)) /
+      static_cast<float>(std::log(static_cast<double>(furthest) / static_cast<double>(exact))) *
+      static_cast<float>(buckets - exact);
   return first + std::min(exact + static_cast<int64_t>(scaled), buckets - 1);
 }
 
@@ -232,11 +233,10 @@ class T5 : public Base {
                             const at::Tensor& encoded, const Pass& pass,
                             const Pass& encoding) const {
     const at::Tensor query = layer.query(layer.norm(hidden), pass);
-    const at::Tensor seen =
-        encoded.defined()
-            ? layer.site(query, layer.key(encoded, encoding), layer.value(encoded, encoding), pass,
-                         encoding)
-            : layer.site.over_cache(query, pass);
+    const at::Tensor seen = encoded.defined()
+                                ? layer.site(query, layer.key(encoded, encoding),
+                                             layer.value(encoded, encoding), pass, encoding)
+                                : layer.site.over_cache(query, pass);
     return hidden + dropout(layer.output(seen, pass), pass, layer.dropout);
   }
 

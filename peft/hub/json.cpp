@@ -159,6 +159,11 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
   }
 }
 
+OrderedJson parse_ordered_json(std::string_view text, const std::string& where, ErrorKind kind) {
+  parse_json(text, where, kind);  // for its errors
+  return OrderedJson::parse(text);
+}
+
 Json read_json(const std::filesystem::path& file, ErrorKind kind) {
   return parse_json(read_text_file(file, kind), file.string(), kind);
 }

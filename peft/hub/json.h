@@ -12,6 +12,7 @@
 namespace rankwise {
 
 using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;  // keys in the order of the file
 
 enum class RepeatedKey { kLastWins, kError };
 
@@ -19,6 +20,7 @@ enum class RepeatedKey { kLastWins, kError };
 // than 200. Errors: `kind`, with `where` (a file, or file:row) and the position.
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind,
                 RepeatedKey repeated = RepeatedKey::kLastWins);
+OrderedJson parse_ordered_json(std::string_view text, const std::string& where, ErrorKind kind);
 Json read_json(const std::filesystem::path& file, ErrorKind kind = ErrorKind::kModel);
 std::string read_text_file(const std::filesystem::path& file, ErrorKind kind);
 

@@ -1,7 +1,9 @@
-// Finds a model's folder and reads its config.json. What the config means is for peft/base.
+// Finds a model's folder or file and reads its config. What the config means is for peft/base.
 #include "peft/hub/model_folder.h"
 
 #include <algorithm>
+
+#include "peft/hub/gguf_model.h"
 
 namespace rankwise {
 namespace fs = std::filesystem;
@@ -22,8 +24,11 @@ bool is_hub_name(const std::string& name) {
 fs::path find_model(const std::string& name_or_path, const fs::path& hub_cache) {
   if (fs::is_directory(name_or_path)) return name_or_path;
   if (fs::exists(name_or_path)) {
-    throw model_error("{}: is a file; a model is the folder that holds config.json and the weights",
-                      name_or_path);
+    if (is_gguf(name_or_path)) return name_or_path;
+    throw model_error(
+        "{}: is a file; a model is the folder that holds config.json and the weights, or a .gguf "
+        "file",
+        name_or_path);
   }
   if (!is_hub_name(name_or_path)) throw model_error("{}: no such folder", name_or_path);
 
@@ -55,6 +60,10 @@ Config Config::read(const fs::path& file) {
   Json values = read_json(file);
   if (!values.is_object()) throw model_error("{}: is not a JSON object", file.string());
   return Config(std::move(values), file);
+}
+
+Config read_model_config(const fs::path& model) {
+  return is_gguf(model) ? gguf_config(read_gguf(model)) : Config::read(model / "config.json");
 }
 
 Error Config::error(const std::string& name, const std::string& what) const {

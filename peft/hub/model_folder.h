@@ -10,7 +10,8 @@
 
 namespace rankwise {
 
-// A folder is itself; a hub name ("org/name") is looked up in $HF_HOME/hub (default
+// A folder is itself, and so is a .gguf file; a hub name ("org/name") is looked up in $HF_HOME/hub
+// (default
 // ~/.cache/huggingface/hub: models--org--name/refs/main → snapshots/<commit>). Errors: kModel,
 // saying how to download it first. (This is the one place outside the launcher that looks at the
 // environment: `hub_cache` is passed in by it.)
@@ -43,5 +44,8 @@ class Config {
   Json values_;
   std::filesystem::path file_;
 };
+
+// The config.json of a model folder, or what a .gguf file says in its place. Errors: kModel.
+Config read_model_config(const std::filesystem::path& model);
 
 }  // namespace rankwise

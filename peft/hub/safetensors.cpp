@@ -14,20 +14,16 @@ constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference's own limit
 
 // In the order in which the reference lays types out in a file.
-constexpr struct {
-  Dtype dtype;
-  std::string_view name;
-  int64_t bytes;
-} kTypes[] = {
-    {Dtype::kInt64, "I64", 8}, {Dtype::kFloat64, "F64", 8},   {Dtype::kFloat32, "F32", 4},
-    {Dtype::kInt32, "I32", 4}, {Dtype::kBFloat16, "BF16", 2}, {Dtype::kFloat16, "F16", 2},
-    {Dtype::kInt16, "I16", 2}, {Dtype::kInt8, "I8", 1},       {Dtype::kUInt8, "U8", 1},
-    {Dtype::kBool, "BOOL", 1},
-};
+constexpr Dtype kTypes[] = {Dtype::kInt64,    Dtype::kFloat64, Dtype::kFloat32, Dtype::kInt32,
+                            Dtype::kBFloat16, Dtype::kFloat16, Dtype::kInt16,   Dtype::kInt8,
+                            Dtype::kUInt8,    Dtype::kBool};
 
-const auto& row_of(Dtype dtype) {
-  return *std::find_if(std::begin(kTypes), std::end(kTypes),
-                       [&](auto& row) { return row.dtype == dtype; });
+// Errors: kInternal: a block type.
+const Dtype* row_of(Dtype dtype) {
+  const Dtype* row = std::find(std::begin(kTypes), std::end(kTypes), dtype);
+  if (row == std::end(kTypes))
+    throw internal_error("safetensors has no type {}", layout_of(dtype).name);
+  return row;
 }
 
 // The length of the header, from the first 8 bytes of the file. (Little-endian, as every machine
@@ -53,7 +49,7 @@ uint64_t header_bytes(std::string_view start, uint64_t file_bytes,
 
 // product × size, or nothing where it leaves 63 bits.
 std::optional<uint64_t> bytes_of(const std::vector<int64_t>& shape, Dtype dtype) {
-  int64_t bytes = bytes_of(dtype);
+  int64_t bytes = layout_of(dtype).bytes;
   for (const int64_t size : shape) {
     if (__builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
   }
@@ -72,10 +68,10 @@ TensorEntry parse_entry(const std::string& name, const Json& fields, const Refus
   }
   const Json &dtype = fields["dtype"], &shape = fields["shape"], &offsets = fields["data_offsets"];
   const auto row = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                [&](auto& row) { return dtype == row.name; });
+                                [&](Dtype row) { return dtype == layout_of(row).name; });
   if (row == std::end(kTypes))
     throw refuse(fmt::format("has the type {}, which is not supported", dtype.dump()));
-  entry.dtype = row->dtype;
+  entry.dtype = *row;
 
   const auto is_size = [](const Json& number) {
     return number.is_number_unsigned() && number.get<uint64_t>() <= INT64_MAX;
@@ -90,8 +86,8 @@ TensorEntry parse_entry(const std::string& name, const Json& fields, const Refus
   entry.offset = offsets[0].get<uint64_t>();
   entry.bytes = offsets[1].get<uint64_t>() - entry.offset;
   if (bytes_of(entry.shape, entry.dtype) != entry.bytes) {
-    throw refuse(fmt::format("has shape {} of {} but {} bytes", shape_text(entry.shape), row->name,
-                             entry.bytes));
+    throw refuse(fmt::format("has shape {} of {} but {} bytes", shape_text(entry.shape),
+                             layout_of(*row).name, entry.bytes));
   }
   return entry;
 }
@@ -104,9 +100,6 @@ void check_metadata(const Json& metadata, const std::filesystem::path& file) {
 }
 
 }  // namespace
-
-int64_t bytes_of(Dtype dtype) { return row_of(dtype).bytes; }
-std::string_view safetensors_name(Dtype dtype) { return row_of(dtype).name; }
 
 std::vector<TensorEntry> parse_safetensors_header(std::string_view start, uint64_t file_bytes,
                                                   const std::filesystem::path& file) {
@@ -164,7 +157,7 @@ std::vector<TensorEntry> read_safetensors_header(const std::filesystem::path& fi
 
 std::string to_safetensors(std::vector<TensorBytes> tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const TensorBytes& a, const TensorBytes& b) {
-    const auto *left = &row_of(a.dtype), *right = &row_of(b.dtype);
+    const Dtype *left = row_of(a.dtype), *right = row_of(b.dtype);
     return std::tie(left, a.name) < std::tie(right, b.name);
   });
   std::string header = R"({"__metadata__":{"format":"pt"})";
@@ -172,13 +165,13 @@ std::string to_safetensors(std::vector<TensorBytes> tensors) {
   for (const TensorBytes& tensor : tensors) {
     if (bytes_of(tensor.shape, tensor.dtype) != tensor.bytes.size()) {
       throw internal_error("tensor '{}' has shape {} of {} but {} bytes", tensor.name,
-                           shape_text(tensor.shape), safetensors_name(tensor.dtype),
+                           shape_text(tensor.shape), layout_of(tensor.dtype).name,
                            tensor.bytes.size());
     }
     const uint64_t begin = end;
     end += tensor.bytes.size();
     header += fmt::format(R"(,{}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})",
-                          Json(tensor.name).dump(), safetensors_name(tensor.dtype),
+                          Json(tensor.name).dump(), layout_of(tensor.dtype).name,
                           Json(tensor.shape).dump(), begin, end);
   }
   header += '}';

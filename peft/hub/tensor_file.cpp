@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "peft/hub/gguf_model.h"
 #include "peft/hub/json.h"
 
 namespace rankwise {
@@ -87,14 +88,15 @@ std::string pickle_conversion(const std::string& folder, const std::string& pick
       folder, pickles, to);
 }
 
-std::vector<TensorEntry> list_model_tensors(const path& model_folder) {
+std::vector<TensorEntry> list_model_tensors(const path& model) {
+  if (is_gguf(model)) return gguf_model_tensors(read_gguf(model));
   std::vector<std::string> looked_for;
   for (const auto& format : kFormats) {
-    const path file = model_folder / format.file;
+    const path file = model / format.file;
     if (std::filesystem::exists(file)) return format.read(file);
     looked_for.push_back(format.file);
   }
-  throw model_error("{}: no weights found (looked for {})", model_folder.string(),
+  throw model_error("{}: no weights found (looked for {})", model.string(),
                     fmt::join(looked_for, ", "));
 }
 

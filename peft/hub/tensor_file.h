@@ -8,22 +8,9 @@
 #include <string_view>
 #include <vector>
 
-namespace rankwise {
+#include "peft/hub/dtype.h"
 
-enum class Dtype {
-  kFloat32,
-  kFloat16,
-  kBFloat16,
-  kFloat64,
-  kInt64,
-  kInt32,
-  kInt16,
-  kInt8,
-  kUInt8,
-  kBool
-};
-int64_t bytes_of(Dtype dtype);             // of one element
-std::string_view safetensors_name(Dtype);  // "F32" …
+namespace rankwise {
 
 struct TensorEntry {
   std::string name;
@@ -31,6 +18,10 @@ struct TensorEntry {
   std::vector<int64_t> shape;
   std::filesystem::path file;
   uint64_t offset = 0, bytes = 0;  // absolute, in the file
+  // What a GGUF file does to some tensors, to be undone when they are read: in each of so many
+  // heads the two halves of its rows are interleaved; this was added to every number.
+  int64_t interleaved_heads = 0;
+  float added = 0;
 };
 
 std::string shape_text(const std::vector<int64_t>& shape);  // "[2, 384]"
@@ -61,8 +52,8 @@ std::string pickle_conversion(const std::string& folder, const std::string& pick
                               const std::string& to);
 
 // Every tensor of a model folder: model.safetensors, or the shards of model.safetensors.index.json.
-// (pytorch_model.bin is not read yet.) Errors: kModel: no weights found (names what was looked
-// for), a shard missing, a name twice.
-std::vector<TensorEntry> list_model_tensors(const std::filesystem::path& model_folder);
+// (pytorch_model.bin is not read yet.) Or of a .gguf file, under Hugging Face's names. Errors:
+// kModel: no weights found (names what was looked for), a shard missing, a name twice.
+std::vector<TensorEntry> list_model_tensors(const std::filesystem::path& model);
 
 }  // namespace rankwise

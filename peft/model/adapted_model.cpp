@@ -72,10 +72,9 @@ double AdaptedModel::backward(const Unit& unit, const Randomness& randomness,
   gradient_.zero_();
   const Pass pass(unit, randomness, pass_options());
   const at::Tensor features = base_.base->features(pass);
-  const at::Tensor sum =
-      is_language_model(task_)
-          ? language_model_loss(*base_.base, features, pass)
-          : loss_sum(logits_of(*base_.base, features, pass), unit, task_);
+  const at::Tensor sum = is_language_model(task_)
+                             ? language_model_loss(*base_.base, features, pass)
+                             : loss_sum(logits_of(*base_.base, features, pass), unit, task_);
   (sum / targets_of_update).backward();
   return sum.item<double>();
 }
@@ -91,8 +90,7 @@ AdaptedModel::Scores AdaptedModel::evaluate(const Unit& unit) const {
     return scores;
   }
   scores.logits = logits_of(*base_.base, features, pass);
-  if (unit.targets.defined())
-    scores.loss_sum = loss_sum(scores.logits, unit, task_).item<double>();
+  if (unit.targets.defined()) scores.loss_sum = loss_sum(scores.logits, unit, task_).item<double>();
   return scores;
 }
 

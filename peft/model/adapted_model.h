@@ -42,8 +42,8 @@ class AdaptedModel {
     int64_t targets = 0;
   };
   Scores evaluate(const Unit& unit) const;
-  // Generation: reads the unit's tokens (of an encoder-decoder: the decoder's; the encoder's text at
-  // the first call) behind what the cache holds. [N, V] at target_index.
+  // Generation: reads the unit's tokens (of an encoder-decoder: the decoder's; the encoder's text
+  // at the first call) behind what the cache holds. [N, V] at target_index.
   at::Tensor next_logits(const Unit& unit, KeyValueCache& cache) const;
 
   at::Tensor& values() { return values_; }  // [P] float32, all trainables end to end
@@ -58,7 +58,8 @@ class AdaptedModel {
   // Takes the values of an adapter folder. Errors: kModel: a tensor missing or of another shape,
   // one that nothing asks for.
   void load(const AdapterFolder& folder);
-  // Folds the adapter into the base, each changed weight rounded to `type` as a file of that type will hold it.
+  // Folds the adapter into the base, each changed weight rounded to `type` as a file of that type
+  // will hold it.
   void merge(at::ScalarType type);
 
   // The files of an adapter folder, name → bytes.

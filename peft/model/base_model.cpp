@@ -1,5 +1,5 @@
-// The family is built twice: once to note what it asks for, once from the node's memory. In between, the tensors are
-// found in the files and copied in file order.
+// The family is built twice: once to note what it asks for, once from the node's memory. In
+// between, the tensors are found in the files and copied in file order.
 #include "peft/model/base_model.h"
 
 #include <ATen/ATen.h>
@@ -142,15 +142,6 @@ size_t lay_out(std::vector<Placed>& placed) {
   return end;
 }
 
-void read_exactly(int file, const TensorEntry& entry, void* to) {
-  for (uint64_t done = 0; done < entry.bytes;) {
-    const ssize_t got = pread(file, static_cast<char*>(to) + done, entry.bytes - done,
-                              static_cast<off_t>(entry.offset + done));
-    if (got <= 0) throw model_error("{}: cannot read tensor '{}'", entry.file.string(), entry.name);
-    done += static_cast<uint64_t>(got);
-  }
-}
-
 void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
   std::map<std::filesystem::path, int> files;
   for (const Placed& entry : placed) {
@@ -158,17 +149,15 @@ void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
     if (file < 0) file = open(entry.entry.file.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) throw model_error("{}: cannot be opened", entry.entry.file.string());
     std::byte* to = memory.data() + entry.offset;
-    const at::ScalarType held = scalar_type(entry.entry);
     const WeightRequest& request = entry.wanted.request;
-    if (held == entry.wanted.type && !request.transposed) {
-      read_exactly(file, entry.entry, to);
+    if (!request.transposed) {
+      read_tensor(file, entry.entry, entry.wanted.type, to);
       continue;
     }
-    at::Tensor original =
-        at::empty(entry.wanted.shape_in_file(), at::TensorOptions().dtype(held));
-    read_exactly(file, entry.entry, original.data_ptr());
-    at::from_blob(to, request.shape, at::TensorOptions().dtype(entry.wanted.type))
-        .copy_(request.transposed ? original.t() : original);
+    const auto options = at::TensorOptions().dtype(entry.wanted.type);
+    at::Tensor original = at::empty(entry.wanted.shape_in_file(), options);
+    read_tensor(file, entry.entry, entry.wanted.type, original.data_ptr());
+    at::from_blob(to, request.shape, options).copy_(original.t());
   }
   for (const auto& [name, file] : files) close(file);
 }
@@ -176,7 +165,7 @@ void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
 std::string identity_of(const Config& config, const std::vector<TensorEntry>& entries) {
   std::string text = config.json().dump();
   for (const TensorEntry& entry : entries)
-    text += fmt::format("{} {} {} {}\n", entry.name, safetensors_name(entry.dtype),
+    text += fmt::format("{} {} {} {}\n", entry.name, layout_of(entry.dtype).name,
                         shape_text(entry.shape), entry.offset);
   return fmt::format("{:016x}", hash_of(text));
 }
@@ -205,7 +194,7 @@ Precision precision(const std::string& torch_dtype, bool bf16) {
 
 BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOptions& options,
                           const Precision& precision) {
-  Config config = Config::read(folder / "config.json");
+  Config config = read_model_config(folder);
   const Family& family = family_of(config);
   ShapeSource source(precision);
   auto base = family.build(config, options, source);
@@ -220,7 +209,7 @@ BaseModel load_model(Communicator& communicator, const std::filesystem::path& fo
   std::optional<BaseModel> model;
   std::vector<Placed> placed;
   together(communicator, "reading the model's header", [&] {
-    Config config = Config::read(folder / "config.json");
+    Config config = read_model_config(folder);
     const Family& family = family_of(config);
     ShapeSource shapes(precision);
     family.build(config, options, shapes);

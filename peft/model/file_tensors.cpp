@@ -1,9 +1,71 @@
-// Which type of a file is which of LibTorch's.
+// Which type of a file is which of LibTorch's, and how a file's numbers become the model's.
 #include "peft/model/file_tensors.h"
 
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "distributed/core/error.h"
+#include "peft/base/kernels/blocks.h"
+#include "peft/hub/gguf_model.h"
 
 namespace rankwise {
+namespace {
+
+constexpr int64_t kChunkBytes = 4 << 20;  // of the file at a time
+
+void read_exactly(int file, const TensorEntry& entry, uint64_t first, uint64_t bytes, void* to) {
+  for (uint64_t done = 0; done < bytes;) {
+    const ssize_t got = pread(file, static_cast<char*>(to) + done, bytes - done,
+                              static_cast<off_t>(entry.offset + first + done));
+    if (got <= 0) throw model_error("{}: cannot read tensor '{}'", entry.file.string(), entry.name);
+    done += static_cast<uint64_t>(got);
+  }
+}
+
+// A tensor as a matrix: a vector is one row, or one row a number where rows are to be moved.
+struct Matrix {
+  int64_t rows = 1, columns = 1;
+  explicit Matrix(const TensorEntry& entry) {
+    for (const int64_t size : entry.shape) rows *= size;
+    const bool is_vector = entry.shape.size() < 2;
+    if (!entry.shape.empty() && !(is_vector && entry.interleaved_heads > 0))
+      columns = entry.shape.back();
+    rows /= std::max<int64_t>(columns, 1);
+  }
+};
+
+// Row by row: unpack, undo, convert.
+void read_rows(int file, const TensorEntry& entry, at::ScalarType type, std::byte* to) {
+  const Matrix matrix(entry);
+  const Layout& layout = layout_of(entry.dtype);
+  const int64_t row_bytes = matrix.columns / layout.numbers * layout.bytes;
+  const int64_t chunk = std::max<int64_t>(1, kChunkBytes / std::max<int64_t>(1, row_bytes));
+  const auto target_bytes = matrix.columns * static_cast<int64_t>(at::elementSize(type));
+  std::vector<uint8_t> raw(static_cast<size_t>(std::min(chunk, matrix.rows) * row_bytes));
+  for (int64_t begin = 0; begin < matrix.rows; begin += chunk) {
+    const int64_t rows = std::min(chunk, matrix.rows - begin);
+    read_exactly(file, entry, static_cast<uint64_t>(begin * row_bytes),
+                 static_cast<uint64_t>(rows * row_bytes), raw.data());
+    at::parallel_for(0, rows, 16, [&](int64_t first, int64_t last) {
+      std::vector<float> numbers(static_cast<size_t>(matrix.columns));
+      for (int64_t row = first; row < last; ++row) {
+        kernels::unpack_rows(entry.dtype, raw.data(), matrix.columns, row, row + 1, numbers.data());
+        if (entry.added != 0)
+          for (float& number : numbers) number -= entry.added;
+        const int64_t target = entry.interleaved_heads == 0
+                                   ? begin + row
+                                   : model_row(begin + row, matrix.rows, entry.interleaved_heads);
+        at::from_blob(to + target * target_bytes, matrix.columns, type)
+            .copy_(at::from_blob(numbers.data(), matrix.columns, at::kFloat));
+      }
+    });
+  }
+}
+
+}  // namespace
 
 at::ScalarType scalar_type(const TensorEntry& entry) {
   switch (entry.dtype) {
@@ -17,8 +79,19 @@ at::ScalarType scalar_type(const TensorEntry& entry) {
       return at::kDouble;
     default:
       throw model_error("{}: tensor '{}' is {}, not a floating-point type", entry.file.string(),
-                        entry.name, safetensors_name(entry.dtype));
+                        entry.name, layout_of(entry.dtype).name);
   }
+}
+
+void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* to) {
+  const bool changed = entry.interleaved_heads > 0 || entry.added != 0;
+  if ((changed || layout_of(entry.dtype).is_block()) && kernels::can_unpack(entry.dtype))
+    return read_rows(file, entry, type, static_cast<std::byte*>(to));
+  const at::ScalarType held = scalar_type(entry);
+  if (held == type) return read_exactly(file, entry, 0, entry.bytes, to);
+  at::Tensor original = at::empty(entry.shape, at::TensorOptions().dtype(held));
+  read_exactly(file, entry, 0, entry.bytes, original.data_ptr());
+  at::from_blob(to, entry.shape, at::TensorOptions().dtype(type)).copy_(original);
 }
 
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type) {

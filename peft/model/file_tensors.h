@@ -10,6 +10,9 @@
 namespace rankwise {
 
 at::ScalarType scalar_type(const TensorEntry& entry);  // errors: kModel: not a floating-point type
+// Reads a tensor from its open file into memory that holds its numbers as `type` (float32, bfloat16
+// or float16): blocks are unpacked, and what GGUF did to it is undone. Errors: kModel.
+void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* to);
 // `value`, converted to `type` (float32, bfloat16 or float16), under a name.
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type);
 

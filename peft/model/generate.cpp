@@ -58,7 +58,8 @@ class Generation {
         prompts_(prompts),
         options_(options),
         encoder_decoder_(encoder_decoder),
-        cache_(std::ssize(prompts), capacity(prompts, options.max_new_tokens, model.virtual_tokens())),
+        cache_(std::ssize(prompts),
+               capacity(prompts, options.max_new_tokens, model.virtual_tokens())),
         results_(prompts.size() * static_cast<size_t>(options.num_return_sequences)) {}
 
   std::vector<std::vector<int64_t>> run(const TokenListener& listener) {

@@ -32,9 +32,11 @@ std::vector<Candidate> candidates(const float* logits, int64_t vocabulary,
   const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.token < b.token;
   };
-  const size_t kept = options.top_k > 0 ? std::min<size_t>(static_cast<size_t>(options.top_k), all.size())
-                                        : all.size();
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(), likelier);
+  const size_t kept = options.top_k > 0
+                          ? std::min<size_t>(static_cast<size_t>(options.top_k), all.size())
+                          : all.size();
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
+                    likelier);
   all.resize(kept);
   const double most = all.front().weight;
   double sum = 0;

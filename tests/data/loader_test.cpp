@@ -24,10 +24,10 @@ Numbers filled(Numbers ids, size_t size) {
 
 TEST(Pack, RowsLieEndToEndWithFillersBehind) {
   const TokenStore store = store_of({{{5, 6, 7}, {}, {1}}, {{8}, {}, {0}}, {{9, 10}, {}, {2}}});
-  const Unit unit = pack(store, {{2, 0}, 5}, TaskType::kSeqCls);
-  EXPECT_EQ(numbers(unit.tokens), filled({9, 10, 5, 6, 7}, 16));
-  EXPECT_FALSE(unit.token_types.defined());
-  EXPECT_EQ(unit.bounds, (Numbers{0, 2, 5}));
+  const Unit unit = pack(store, {{2, 0}, 5}, {TaskType::kSeqCls});
+  EXPECT_EQ(numbers(unit.text.tokens), filled({9, 10, 5, 6, 7}, 16));
+  EXPECT_FALSE(unit.text.token_types.defined());
+  EXPECT_EQ(unit.text.bounds, (Numbers{0, 2, 5}));
   EXPECT_EQ(unit.rows, (Numbers{2, 0}));
   EXPECT_EQ(numbers(unit.targets), (Numbers{2, 1}));
   EXPECT_FALSE(unit.target_index.defined());
@@ -35,7 +35,7 @@ TEST(Pack, RowsLieEndToEndWithFillersBehind) {
 
 TEST(Pack, NumbersOfARegressionAreFloats) {
   const TokenStore store = store_of({{{5}, {}, {}, {0.5F}}, {{8}, {}, {}, {-2}}});
-  const at::Tensor targets = pack(store, {{1, 0}, 2}, TaskType::kSeqCls).targets;
+  const at::Tensor targets = pack(store, {{1, 0}, 2}, {TaskType::kSeqCls}).targets;
   ASSERT_EQ(targets.scalar_type(), at::kFloat);
   ASSERT_EQ(targets.numel(), 2);
   EXPECT_EQ(targets.const_data_ptr<float>()[0], -2);
@@ -44,20 +44,20 @@ TEST(Pack, NumbersOfARegressionAreFloats) {
 
 TEST(Pack, RowsWithoutLabelsHaveNoTargets) {
   const TokenStore store = store_of({{{5}, {}, {}}, {{8}, {}, {}}});
-  EXPECT_FALSE(pack(store, {{1, 0}, 2}, TaskType::kSeqCls).targets.defined());
+  EXPECT_FALSE(pack(store, {{1, 0}, 2}, {TaskType::kSeqCls}).targets.defined());
 }
 
 TEST(Pack, TypesOfRowsWithoutThemAreZero) {
   const TokenStore store = store_of({{{5, 6}, {}, {0}}, {{7, 8, 9}, {0, 1, 1}, {0}}});
-  const Unit unit = pack(store, {{1, 0, 1}, 8}, TaskType::kSeqCls);
-  EXPECT_EQ(numbers(unit.tokens), filled({7, 8, 9, 5, 6, 7, 8, 9}, 16));
-  EXPECT_EQ(numbers(unit.token_types), filled({0, 1, 1, 0, 0, 0, 1, 1}, 16));
+  const Unit unit = pack(store, {{1, 0, 1}, 8}, {TaskType::kSeqCls});
+  EXPECT_EQ(numbers(unit.text.tokens), filled({7, 8, 9, 5, 6, 7, 8, 9}, 16));
+  EXPECT_EQ(numbers(unit.text.token_types), filled({0, 1, 1, 0, 0, 0, 1, 1}, 16));
 }
 
 TEST(Pack, AddsNoFillersToAMultipleOf16) {
   const TokenStore store = store_of({{std::vector<int32_t>(16, 3), {}, {0}}, {{4}, {}, {1}}});
-  EXPECT_EQ(numbers(pack(store, {{0}, 16}, TaskType::kSeqCls).tokens), Numbers(16, 3));
-  EXPECT_EQ(pack(store, {{0, 1}, 17}, TaskType::kSeqCls).tokens.numel(), 32);
+  EXPECT_EQ(numbers(pack(store, {{0}, 16}, {TaskType::kSeqCls}).text.tokens), Numbers(16, 3));
+  EXPECT_EQ(pack(store, {{0, 1}, 17}, {TaskType::kSeqCls}).text.tokens.numel(), 32);
 }
 
 // Two rows, labels ignored at some places.
@@ -66,23 +66,22 @@ TokenStore labelled() {
 }
 
 TEST(Pack, TokenLabelsStandAtTheirOwnPosition) {
-  const Unit unit = pack(labelled(), {{1, 0}, 7}, TaskType::kTokenCls);
+  const Unit unit = pack(labelled(), {{1, 0}, 7}, {TaskType::kTokenCls});
   EXPECT_EQ(numbers(unit.target_index), (Numbers{0, 1, 2, 4, 6}));
   EXPECT_EQ(numbers(unit.targets), (Numbers{9, 10, 11, 6, 8}));
 }
 
 TEST(Pack, CausalLabelsStandOneBeforeAndNeverCrossRows) {
-  const Unit unit = pack(labelled(), {{1, 0}, 7}, TaskType::kCausalLm);
+  const Unit unit = pack(labelled(), {{1, 0}, 7}, {TaskType::kCausalLm});
   EXPECT_EQ(numbers(unit.target_index), (Numbers{0, 1, 3, 5}));  // nothing predicts a row's first
   EXPECT_EQ(numbers(unit.targets), (Numbers{10, 11, 6, 8}));
 }
 
 TEST(Pack, LabelsOfAnotherShapeAreABug) {
   const TokenStore store = store_of({{{5, 6}, {}, {1, 2, 3}}});
-  error_of([&] { pack(store, {{0}, 2}, TaskType::kSeqCls); }, ErrorKind::kInternal);
-  error_of([&] { pack(store, {{0}, 2}, TaskType::kCausalLm); }, ErrorKind::kInternal);
-  error_of([&] { pack(store, {{0}, 2}, TaskType::kSeq2SeqLm); }, ErrorKind::kInternal);
-  EXPECT_FALSE(pack(store, {{0}, 2}, TaskType::kFeatureExtraction).targets.defined());
+  error_of([&] { pack(store, {{0}, 2}, {TaskType::kSeqCls}); }, ErrorKind::kInternal);
+  error_of([&] { pack(store, {{0}, 2}, {TaskType::kCausalLm}); }, ErrorKind::kInternal);
+  EXPECT_FALSE(pack(store, {{0}, 2}, {TaskType::kFeatureExtraction}).targets.defined());
 }
 
 class LoaderTest : public testing::Test {
@@ -100,7 +99,7 @@ class LoaderTest : public testing::Test {
   }
   const TokenStore store_ = ten_rows();
   const std::vector<UnitRows> units_ = units();
-  const Loader loader_{store_, TaskType::kSeqCls};
+  const Loader loader_{store_, {TaskType::kSeqCls}};
 };
 
 TEST_F(LoaderTest, HandsOutDealtUnitsInOrderOnTheCallersThread) {
@@ -108,7 +107,7 @@ TEST_F(LoaderTest, HandsOutDealtUnitsInOrderOnTheCallersThread) {
   Numbers seen;
   loader_.run(units_, dealt, [&, caller = std::this_thread::get_id()](const Unit& unit, int64_t i) {
     EXPECT_EQ(std::this_thread::get_id(), caller);
-    EXPECT_EQ(numbers(unit.tokens)[0], 100 + i);
+    EXPECT_EQ(numbers(unit.text.tokens)[0], 100 + i);
     seen.push_back(i);
     return true;
   });
@@ -133,7 +132,7 @@ TEST_F(LoaderTest, HandsOnWhatPackingAndTheCallerThrow) {
         loader_.run(units_, Numbers{0, 2, 10, 3}, note);
       },
       ErrorKind::kInternal);
-  EXPECT_EQ(message, "row 10 has 0 labels, not one");
+  EXPECT_EQ(message, "row 10 has 0 labels, not 1");
   EXPECT_EQ(seen, (Numbers{0, 2}));
   EXPECT_THROW(loader_.run(units_, Numbers{1, 2},
                            [](const Unit&, int64_t) -> bool { throw std::out_of_range("mine"); }),

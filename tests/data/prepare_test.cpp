@@ -51,8 +51,8 @@ class Prepare : public testing::Test {
     run_as_threads(
         ranks,
         [&](Communicator& communicator) {
-          const auto task = make_task(TaskType::kSeqCls, options_);
-          const TokenStore store = prepare(communicator, *task, file, &tokenizer_, kMaxLength, 256);
+          const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+          const TokenStore store = prepare(communicator, *task, file, limits_);
           const std::scoped_lock lock(mutex);
           stores[static_cast<size_t>(communicator.world().rank)] = bytes_of(store);
         },
@@ -65,9 +65,8 @@ class Prepare : public testing::Test {
     std::mutex mutex;
     std::vector<std::string> messages(static_cast<size_t>(ranks));
     run_as_threads(ranks, [&](Communicator& communicator) {
-      const auto task = make_task(TaskType::kSeqCls, options_);
-      const std::string message =
-          error_of([&] { prepare(communicator, *task, file, &tokenizer_, kMaxLength, 256); });
+      const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+      const std::string message = error_of([&] { prepare(communicator, *task, file, limits_); });
       const std::scoped_lock lock(mutex);
       messages[static_cast<size_t>(communicator.world().rank)] = message;
     });
@@ -77,13 +76,14 @@ class Prepare : public testing::Test {
   TemporaryFolder folder_;
   DataOptions options_;
   const ByteTokenizer tokenizer_{};
+  const RowLimits limits_{&tokenizer_, kMaxLength, 256};
 };
 
 TEST_F(Prepare, StoreHoldsWhatTheRowsSay) {
   const auto file = folder_.write("a.tsv", "text\tlabel\nab\tpos\n\tneg\nabcdefghijkl\tpos\n");
   const auto communicator = single_rank();
-  const auto task = make_task(TaskType::kSeqCls, options_);
-  const TokenStore store = prepare(*communicator, *task, file, &tokenizer_, kMaxLength, 256);
+  const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+  const TokenStore store = prepare(*communicator, *task, file, limits_);
   ASSERT_EQ(store.rows(), 3);
   EXPECT_EQ(store.tokens(), 18);
   const auto ids = [&](int64_t row) {
@@ -121,8 +121,8 @@ TEST_F(Prepare, TypesOfOneRowGiveAllRowsTypes) {
   text += R"({"text":"x","text_pair":"yz","label":"pos"})";
   const auto file = folder_.write("a.jsonl", text);
   run_as_threads(3, [&](Communicator& communicator) {
-    const auto task = make_task(TaskType::kSeqCls, options_);
-    const TokenStore store = prepare(communicator, *task, file, &tokenizer_, kMaxLength, 256);
+    const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+    const TokenStore store = prepare(communicator, *task, file, limits_);
     ASSERT_EQ(std::ssize(store.token_type_ids), store.tokens());
     const auto types = store.types(600);
     EXPECT_EQ(std::vector<int32_t>(types.begin(), types.end()),
@@ -135,9 +135,9 @@ TEST_F(Prepare, TypesOfOneRowGiveAllRowsTypes) {
 TEST_F(Prepare, FixedLabelsAreKept) {
   const auto file = folder_.write("a.tsv", "text\tlabel\na\tpos\nb\tpos\n");
   const auto communicator = single_rank();
-  const auto task = make_task(TaskType::kSeqCls, options_);
+  const auto task = make_task(TaskType::kSeqCls, options_, no_config());
   task->fix_labels({"neg", "neutral", "pos"});
-  const TokenStore store = prepare(*communicator, *task, file, &tokenizer_, kMaxLength, 256);
+  const TokenStore store = prepare(*communicator, *task, file, limits_);
   EXPECT_EQ(store.label_names, (Names{"neg", "neutral", "pos"}));
   EXPECT_EQ(store.labels_of(0)[0], 2);
 }
@@ -147,8 +147,8 @@ TEST_F(Prepare, WholeNumbersAreOrderedByValueOverAllRanks) {
   for (int row = 0; row < 700; ++row) text += "a\t" + std::to_string(row < 600 ? 9 : 10) + "\n";
   const auto file = folder_.write("a.tsv", text + "a\t-1\n");
   run_as_threads(3, [&](Communicator& communicator) {
-    const auto task = make_task(TaskType::kSeqCls, options_);
-    const TokenStore store = prepare(communicator, *task, file, &tokenizer_, kMaxLength, 256);
+    const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+    const TokenStore store = prepare(communicator, *task, file, limits_);
     EXPECT_EQ(task->label_names(), (Names{"-1", "9", "10"}));
     EXPECT_EQ(store.labels_of(700)[0], 0);
     EXPECT_EQ(store.labels_of(650)[0], 2);
@@ -161,8 +161,8 @@ TEST_F(Prepare, NumbersOfARegressionAreInRowOrderOnAnyNumberOfRanks) {
   const auto file = folder_.write("a.tsv", text);
   options_.num_labels = 1;
   run_as_threads(3, [&](Communicator& communicator) {
-    const auto task = make_task(TaskType::kSeqCls, options_);
-    const TokenStore store = prepare(communicator, *task, file, &tokenizer_, kMaxLength, 256);
+    const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+    const TokenStore store = prepare(communicator, *task, file, limits_);
     EXPECT_TRUE(store.labels.empty());
     ASSERT_EQ(std::ssize(store.values), 700);
     for (int64_t row = 0; row < 700; ++row)
@@ -175,8 +175,8 @@ TEST_F(Prepare, LabelsLackInAllRowsOrInNone) {
   options_.labels_optional = true;
   const auto none = folder_.write("a.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\"}\n");
   const auto communicator = single_rank();
-  const auto task = make_task(TaskType::kSeqCls, options_);
-  const TokenStore store = prepare(*communicator, *task, none, &tokenizer_, kMaxLength, 256);
+  const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+  const TokenStore store = prepare(*communicator, *task, none, limits_);
   EXPECT_EQ(store.rows(), 2);
   EXPECT_FALSE(store.labelled());
   std::string text = jsonl(600, false);
@@ -215,14 +215,21 @@ TEST_F(Prepare, RanksThatReadDifferentFilesAreTold) {
   const auto one = folder_.write("1.tsv", "text\tlabel\na\t0\nb\t1\n");
   std::string text = "text\tlabel\n";
   for (int row = 0; row < 300; ++row) text += "a\t" + std::to_string(row % 2) + "\n";
-  const auto other = folder_.write("2.tsv", text + text.substr(text.find('\n') + 1));
-  run_as_threads(2, [&](Communicator& communicator) {
-    const auto& mine = communicator.world().rank == 0 ? one : other;
-    const auto task = make_task(TaskType::kSeqCls, options_);
-    const std::string message =
-        error_of([&] { prepare(communicator, *task, mine, &tokenizer_, kMaxLength, 256); });
-    EXPECT_NE(message.find("the ranks read different files: rank 0"), std::string::npos) << message;
-  });
+  const auto many = folder_.write("2.tsv", text + text.substr(text.find('\n') + 1));
+  const auto two_more_bytes = folder_.write("3.tsv", "text\tlabel\nabc\t0\nb\t1\n");
+  for (const auto& [other, has] :
+       {std::pair(many, "600 rows"), std::pair(two_more_bytes, "2 rows in 21")}) {
+    run_as_threads(2, [&](Communicator& communicator) {
+      const auto& mine = communicator.world().rank == 0 ? one : other;
+      const auto task = make_task(TaskType::kSeqCls, options_, no_config());
+      const std::string message = error_of([&] {
+        prepare(communicator, *task, mine, limits_);
+      });
+      for (const char* part : {"the ranks read different files: rank 1", has}) {
+        EXPECT_NE(message.find(part), std::string::npos) << message;
+      }
+    });
+  }
 }
 
 TEST(HashOf, SeesEveryNumberAndNothingElse) {

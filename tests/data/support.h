@@ -10,13 +10,18 @@
 #include <string>
 #include <vector>
 
+#include "data/tasks/task.h"
 #include "data/token_store.h"
 #include "data/tokenizers/tokenizer.h"
 #include "distributed/core/error.h"
+#include "peft/hub/model_folder.h"
 
 namespace rankwise {
 
 inline const std::filesystem::path kGolden = std::filesystem::path(TESTS_DIR) / "golden" / "data";
+
+// For tasks that ask nothing of the model.
+inline Config no_config() { return {Json::object(), "config.json"}; }
 
 class TemporaryFolder {
  public:
@@ -64,6 +69,9 @@ class ByteTokenizer : public Tokenizer {
     }
     return encoding;
   }
+  std::vector<int32_t> encode_plain(std::string_view text) const override {
+    return {text.begin(), text.end()};
+  }
   WordEncoding encode_words(const std::vector<std::string>& words,
                             int64_t max_length) const override {
     std::string text;
@@ -77,6 +85,7 @@ class ByteTokenizer : public Tokenizer {
     return encoding;
   }
   std::string decode(const std::vector<int32_t>&, bool) const override { return ""; }
+  size_t unsettled_bytes() const override { return 0; }
   int64_t vocabulary_size() const override { return 256; }
   std::optional<int32_t> id_of(std::string_view) const override { return std::nullopt; }
   std::optional<int64_t> model_max_length() const override { return std::nullopt; }

@@ -66,21 +66,28 @@ class SameBits(unittest.TestCase):
         self.assertEqual(self.result(self.undisturbed()), self.result(output))
 
     def test_after_kills_of_the_whole_job(self):
+        self.after_kills("killed", self.kill)
+
+    def test_after_kills_of_one_rank(self):
+        self.after_kills("rank-killed", self.kill_one_rank)
+
+    def after_kills(self, name, kill_some):
         seed = int(os.environ.get("RANKWISE_KILL_SEED", random.randrange(10**6)))
         print(f"kills are drawn from seed {seed}")
         source = random.Random(seed)
-        output = self.folder / "killed"
-        for kill in range(5):
+        output = self.folder / name
+        for kill in range(50 if os.environ.get("RANKWISE_LONG_TESTS") else 5):
             # an event: that many lines more in metrics.jsonl, or a checkpoint being written
             lines = source.randint(1, 3) + (len(support.lines_of(output)) if (output / "metrics.jsonl").exists() else 0)
             partial = source.random() < 0.3
-            process = support.start(*self.options(output), ranks=source.randint(1, 4))
+            process = support.start(*self.options(output), ranks=source.randint(2, 4))
             happened = (lambda: list(output.glob("*.partial"))) if partial else (
                 lambda: (output / "metrics.jsonl").exists() and len(support.lines_of(output)) >= lines)
             try:
                 self.wait_for(process, happened)
-            except EOFError:
-                break  # it had less left to do than the event asked for
+                kill_some(process, source)
+            except EOFError:  # it had less left to do than the event asked for: again from the start
+                shutil.rmtree(output)
             finally:
                 self.kill(process)
         support.call(*self.options(output), ranks=source.randint(1, 4))
@@ -98,18 +105,36 @@ class SameBits(unittest.TestCase):
         self.assertIn("'8'", text)
         self.assertIn("'16'", text)
 
+    def kill_one_rank(self, process, source):
+        """The launcher ends the others, with the killed rank's code."""
+        ranks = [pid for pid in self.children(process) if (pathlib.Path("/proc") / str(pid) / "comm").read_text() == "rankwise\n"]
+        if ranks:
+            os.kill(source.choice(sorted(ranks)), signal.SIGKILL)
+            self.assertIn(process.wait(60), (0, 137))  # 0: its work was done
+
     @staticmethod
-    def kill(process):
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for child in pathlib.Path("/proc").glob("[0-9]*"):  # ranks are in groups of their own
+    def children(process):
+        found = []
+        for child in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                if os.getpgid(int(child.name)) != process.pid and f"{process.pid}" == (child / "stat").read_text().split()[3]:
-                    os.kill(int(child.name), signal.SIGKILL)
+                if f"{process.pid}" == (child / "stat").read_text().split()[3]:
+                    found.append(int(child.name))
             except (OSError, IndexError):
                 pass
+        return found
+
+    def kill(self, process, source=None):
+        ranks = self.children(process) if process.poll() is None else []  # they are in groups of their own
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        for child in ranks:
+            try:
+                os.kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         process.wait(60)
-        process.stderr.close()
+        if not process.stderr.closed:
+            process.stderr.close()
 
     def wait_for(self, process, happened, seconds=60):
         deadline = time.monotonic() + seconds

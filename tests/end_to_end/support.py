@@ -90,9 +90,9 @@ def command(*words, ranks=1):
     return [*launcher, BINARY, *map(str, words)]
 
 
-def call(*words, ranks=1, code=0, timeout=120):
+def call(*words, ranks=1, code=0, timeout=120, environment=None):
     """Runs to the end, checks the exit code, returns the process with its texts."""
-    done = subprocess.run(command(*words, ranks=ranks), env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command(*words, ranks=ranks), env=ENVIRONMENT | (environment or {}), capture_output=True, text=True, timeout=timeout)
     assert done.returncode == code, f"exit {done.returncode}, not {code}: {' '.join(map(str, words))}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -33,6 +33,12 @@ TEST_P(Environments, TellTheLauncher) {
   EXPECT_EQ(found.ranks, GetParam().ranks);
 }
 
+TEST(Surroundings, TheEndOfASlurmJobIsKnown) {
+  EXPECT_EQ(read({{"SLURM_JOB_END_TIME", "1790000000"}}).job_end, std::chrono::seconds(1790000000));
+  EXPECT_FALSE(read({}).job_end);
+  EXPECT_FALSE(read({{"SLURM_JOB_END_TIME", "soon"}}).job_end);
+}
+
 const Environment kAllocation = {{"SLURM_JOB_ID", "7"}, {"SLURM_NTASKS", "4"}};
 
 Environment with(Environment environment, const Environment& more) {

@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import random
-import subprocess
 import sys
 import tempfile
 
@@ -19,14 +18,11 @@ sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is c
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 import tiny_bert
 import torch
+from compare import Differences, call, metrics
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
 
-BINARY = os.environ.get("RANKWISE_BINARY", "build/rankwise")
-ENVIRONMENT = dict(
-    os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
-    OMPI_MCA_hwloc_base_binding_policy="none")  # fmt: skip
 UPDATES, RATE = 8, 3e-3
 ROWS, UNIT = 6, 2
 CASES = {
@@ -49,36 +45,6 @@ CASES = {
 }
 WEIGHT_DECAY = {"weight-decay": 0.5}
 UNCOMPARED_SETTINGS = {"base_model_name_or_path", "peft_version"}
-
-
-class Differences:
-    """Counts what was compared and prints what differs."""
-
-    def __init__(self):
-        self.compared = self.found = 0
-
-    def check(self, equal, where, what):
-        self.compared += 1
-        if not equal:
-            self.found += 1
-            print(f"DIFFERS {where}: {what}", flush=True)
-
-    def close(self, ours, theirs, tolerance, where):
-        self.check(abs(ours - theirs) <= tolerance, where, f"{ours:.7g}, Hugging Face {theirs:.7g}, allowed {tolerance:.1e}")
-
-
-def call(*words, ranks=1):
-    launcher = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    command = [*launcher, BINARY, *map(str, words), "--threads", "1"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"exit {done.returncode} of {' '.join(command)}\n{done.stderr.strip()[-600:]}")
-    return done.stdout
-
-
-def metrics(folder, name):
-    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [line[name] for line in lines if name in line]
 
 
 def load_base(folder):

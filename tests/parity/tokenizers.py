@@ -2,6 +2,8 @@
 
     python tokenizers.py --tool build/encode_lines --tokenizer FOLDER... [--text FILE...] [--random 5000]
 
+A FOLDER without tokenizer files stands for the model folders in it, and its lines.txt is one more text.
+
 Every line of the text files and random strings over all planes of Unicode are encoded alone and in
 pairs, at several values of max_length, by the tool (tests/data/tokenizers/encode_lines.cpp) and by
 transformers.AutoTokenizer. Prints a line for each folder with the processor time of one core; exits with 1 at
@@ -72,7 +74,7 @@ def ours(tool, folder, rows):
         run = subprocess.run([tool, folder, file.name], capture_output=True, text=True)
     if run.returncode:
         sys.exit(f"{folder}: the tool says {run.returncode}: {run.stderr}")
-    return [json.loads(line) for line in run.stdout.splitlines()], json.loads(run.stderr)
+    return [json.loads(line) for line in run.stdout.split("\n") if line], json.loads(run.stderr)
 
 
 def theirs(tokenizer, rows):
@@ -104,7 +106,7 @@ def compare(tool, folder, texts, seed):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     loading = time.process_time() - begin
     tokenizer.model_input_names = ["input_ids", "token_type_ids"]
-    least = tokenizer.num_special_tokens_to_add(pair=True)
+    least = max(1, tokenizer.num_special_tokens_to_add(pair=True))
     rows = make_rows(texts, [least, 5, 8, 13, 32, 128, 100000], least, seed)
     got, times = ours(tool, folder, rows)
     for row, mine, his in zip(rows, got, theirs(tokenizer, rows), strict=True):
@@ -119,6 +121,18 @@ def compare(tool, folder, texts, seed):
           f"(tokenizers {batch_seconds(tokenizer, plain):.3f} s)")
 
 
+def model_folders(folder):
+    """The folder itself, or the model folders in it; and the text files that lie beside those."""
+    files = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+    if any(os.path.exists(os.path.join(folder, name)) for name in files):
+        return [folder], []
+    found = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
+    if not found:
+        sys.exit(f"{folder}: no tokenizer and no model folders")
+    lines = os.path.join(folder, "lines.txt")
+    return found, [lines] if os.path.exists(lines) else []
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tool", required=True)
@@ -128,11 +142,14 @@ def main():
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
     texts = random_texts(args.random, args.seed)
-    for name in args.text:
-        with open(name, encoding="utf-8", errors="replace") as file:
-            texts += file.read().splitlines()
-    for folder in args.tokenizer:
-        compare(args.tool, folder, texts, args.seed)
+    for given in args.tokenizer:
+        folders, more = model_folders(given)
+        lines = []
+        for name in args.text + more:
+            with open(name, encoding="utf-8", errors="replace") as file:
+                lines += file.read().splitlines()
+        for folder in folders:
+            compare(args.tool, folder, texts + lines, args.seed)
 
 
 if __name__ == "__main__":

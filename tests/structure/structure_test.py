@@ -23,9 +23,10 @@ DOORS = {
     r"hdf5\.h|H5.*\.h": r"distributed/checkpoint/.*|data/token_store.*|data/readers/.*h5.*",
     r"nlohmann/.*": r"peft/hub/json\.(h|cpp)",
     r"unicode/.*": r"data/.*",
+    r"sentencepiece.*\.h": r"data/tokenizers/sentencepiece\.cpp",
 }
 LIBTORCH = re.compile(r"(ATen|torch|c10)/.*")
-PARSERS = ["peft/hub/json", "peft/hub/tensor_file"]  # include no LibTorch, so that they can be fuzzed alone
+PARSERS = ["peft/hub/json", "peft/hub/tensor_file", "peft/hub/safetensors", "peft/hub/dtype", "peft/hub/gguf", "peft/hub/gguf_model"]  # include no LibTorch, so that they can be fuzzed alone
 MOST_LINES = 350
 
 

@@ -1,5 +1,5 @@
-// One task is one key head of one sequence: its rows are copied into padded buffers, then blocks of queries
-// pass over all keys. Nothing is shared between tasks, so threads may take any of them.
+// One task is one key head of one sequence: its rows are copied into padded buffers, then blocks of
+// queries pass over all keys. Nothing is shared between tasks, so threads may take any of them.
 #include "peft/base/kernels/attention.h"
 
 #include <algorithm>
@@ -58,10 +58,12 @@ RANKWISE_INLINE Visible visible_keys(const AttentionPlan& plan, int64_t query, i
           std::min(position + 1, keys)};
 }
 
-// The keys that any query of the block begin … begin + rows - 1 sees: none after these are computed.
+// The keys that any query of the block begin … begin + rows - 1 sees: none after these are
+// computed.
 int64_t keys_of_block(const AttentionPlan& plan, int64_t begin, int64_t rows, int64_t keys) {
   int64_t last = 0;
-  for (int64_t i = 0; i < rows; ++i) last = std::max(last, visible_keys(plan, begin + i, keys).last);
+  for (int64_t i = 0; i < rows; ++i)
+    last = std::max(last, visible_keys(plan, begin + i, keys).last);
   return last;
 }
 
@@ -187,8 +189,8 @@ RANKWISE_INLINE void backward_row(const AttentionPlan& plan, int64_t query, int6
   score_row(plan, query, head, visible, probability);
   for (int64_t j = visible.first; j < visible.last; ++j)
     probability[j] = exponential(probability[j] - log_sum);
-  const StretchWords words = plan.dropout.active() ? dropout_words(plan, query, head)
-                                                   : StretchWords{};
+  const StretchWords words =
+      plan.dropout.active() ? dropout_words(plan, query, head) : StretchWords{};
   const DropoutRate rate = plan.dropout;
   if (rate.active()) {
     for (int64_t j = visible.first; j < visible.last; ++j)

@@ -20,9 +20,9 @@ struct RelativeBias {
 // Which query rows may see which key rows, and how. Queries may be fewer than keys (only the
 // positions that the head needs, a cache while generating) or of another text (cross-attention).
 struct AttentionPlan {
-  std::vector<int64_t> query_bounds;           // [S + 1] offsets into the packed query rows
+  std::vector<int64_t> query_bounds;            // [S + 1] offsets into the packed query rows
   std::vector<int64_t> key_begins, key_counts;  // [S] each sequence's first key row, and how many
-  std::vector<int32_t> query_positions;  // [Tq] of each query among the keys of its sequence
+  std::vector<int32_t> query_positions;         // [Tq] of each query among the keys of its sequence
   std::vector<uint32_t> query_rows;  // [Tq] dataset row of each query: the key of dropout
   int64_t heads = 1, key_heads = 1, head_size = 1;
   float scale = 1;

@@ -1,5 +1,6 @@
-// Gradient checkpointing (Chen et al., 2016): a layer keeps its inputs only and is computed again in
-// the backward pass. Dropout is a pure function of places, so the second time gives the same bits.
+// Gradient checkpointing (Chen et al., 2016): a layer keeps its inputs only and is computed again
+// in the backward pass. Dropout is a pure function of places, so the second time gives the same
+// bits.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -17,9 +18,9 @@ using torch::autograd::variable_list;
 struct Checkpointed : Function<Checkpointed> {
   // `anchor` requires a gradient, so that the node is in the graph even where no input does.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& anchor,
-                            const std::vector<at::Tensor>& inputs, LayerFunction layer) {
+                            at::TensorList inputs, LayerFunction layer) {
     at::NoGradGuard no_grad;
-    at::Tensor out = layer(inputs);
+    at::Tensor out = layer(inputs.vec());
     variable_list saved;
     for (const at::Tensor& input : inputs) saved.push_back(input.detach());
     context->save_for_backward(saved);
@@ -46,7 +47,7 @@ at::Tensor checkpointed(const Pass& pass, const std::vector<at::Tensor>& inputs,
                         LayerFunction layer) {
   if (!pass.options().gradient_checkpointing || !at::GradMode::is_enabled()) return layer(inputs);
   const at::Tensor anchor = at::empty({0}).set_requires_grad(true);
-  return Checkpointed::apply(anchor, inputs, std::move(layer));
+  return Checkpointed::apply(anchor, at::TensorList(inputs), std::move(layer));
 }
 
 }  // namespace rankwise

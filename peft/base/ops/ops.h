@@ -32,8 +32,8 @@ at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const
 // trained. x is any [.., C].
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset);
 
-// Rotary positions (Su et al., 2021) in Hugging Face's half-split form: the pair (x_i, x_{i+D/2}) of
-// each head is turned by angles[t, i]. x [T, H·D]; cosine, sine [T, D/2].
+// Rotary positions (Su et al., 2021) in Hugging Face's half-split form: the pair (x_i, x_{i+D/2})
+// of each head is turned by angles[t, i]. x [T, H·D]; cosine, sine [T, D/2].
 struct RotaryAngles {
   at::Tensor cosine, sine;
 };

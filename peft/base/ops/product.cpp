@@ -1,4 +1,5 @@
-// float32 through LibTorch's linear; bfloat16 natively where the processor can, else as rounded float32.
+// float32 through LibTorch's linear; bfloat16 natively where the processor can, else as rounded
+// float32.
 #include "peft/base/ops/product.h"
 
 #include <ATen/ATen.h>

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "peft/hub/dtype.h"
+
 namespace rankwise {
 
 // x [T, in] float32, weight [out, in] float32 or bfloat16, bias [out] float32 or undefined → [T,
@@ -12,5 +14,17 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tens
 
 // grad [T, out] float32 → grad · W, [T, in] float32.
 at::Tensor product_backward(const at::Tensor& grad, const at::Tensor& weight);
+
+// A weight that stays in GGUF's blocks (--base_dtype keep).
+struct BlockMatrix {
+  Dtype dtype;
+  at::Tensor bytes;  // [out, bytes of a row] uint8, contiguous
+  int64_t in;
+};
+
+// The same with such a weight: a few rows at a time are unpacked and multiplied as float32, so that
+// the whole matrix is never held unpacked.
+at::Tensor product(const at::Tensor& x, const BlockMatrix& weight, const at::Tensor& bias);
+at::Tensor product_backward(const at::Tensor& grad, const BlockMatrix& weight);
 
 }  // namespace rankwise

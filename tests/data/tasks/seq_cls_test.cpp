@@ -20,14 +20,14 @@ struct Encoded {
 class SeqClsTest : public testing::Test {
  protected:
   std::unique_ptr<Task> task(Names labels = {"0", "1"}) const {
-    auto task = make_task(TaskType::kSeqCls, options_);
+    auto task = make_task(TaskType::kSeqCls, options_, no_config());
     task->fix_labels(std::move(labels));
     return task;
   }
   static Encoded encode(const Task& task, const std::string& json, int64_t max_length = 100) {
     Encoded encoded;
     encoded.example =
-        task.encode(row_of(json), "f.jsonl", &tokenizer_, max_length, 200, encoded.truncated);
+        task.encode(row_of(json), "f.jsonl", {&tokenizer_, max_length, 200}, encoded.truncated);
     return encoded;
   }
   static std::string refusal(const Task& task, const std::string& json) {
@@ -84,7 +84,7 @@ TEST_F(SeqClsTest, LongRowsAreCut) {
 TEST_F(SeqClsTest, ReadyMadeRowsNeedNoTokenizer) {
   bool truncated = true;
   const auto made = task()->encode(row_of(R"({"input_ids":[0,199],"labels":1,"text":"unused"})"),
-                                   "f.jsonl", nullptr, 100, 200, truncated);
+                                   "f.jsonl", {nullptr, 100, 200}, truncated);
   EXPECT_EQ(made.input_ids, (Ids{0, 199}));
   EXPECT_EQ(made.labels, Ids{1});
   EXPECT_FALSE(truncated);
@@ -96,7 +96,7 @@ TEST_F(SeqClsTest, ReadyMadeRowsNeedNoTokenizer) {
       (Ids{5, 6}));
   const std::string message = error_of(
       [&] {
-        task()->encode(row_of(R"({"text":"a","label":1})"), "f.tsv", nullptr, 9, 200, truncated);
+        task()->encode(row_of(R"({"text":"a","label":1})"), "f.tsv", {nullptr, 9, 200}, truncated);
       },
       ErrorKind::kModel);
   EXPECT_EQ(message, "f.tsv:7: a row of text, but the model folder has no tokenizer");
@@ -156,7 +156,7 @@ TEST_F(SeqClsTest, TokenizerThatDoesNotFitTheModelIsRefused) {
 }
 
 TEST_F(SeqClsTest, LabelsAreFoundAsTexts) {
-  const auto any = make_task(TaskType::kSeqCls, options_);
+  const auto any = make_task(TaskType::kSeqCls, options_, no_config());
   EXPECT_EQ(any->labels_in(row_of(R"({"label":"pos"})")), Names{"pos"});
   EXPECT_EQ(any->labels_in(row_of(R"({"label":-3})")), Names{"-3"});
   EXPECT_EQ(any->labels_in(row_of(R"({"label":true})")), Names{"true"});
@@ -238,8 +238,10 @@ TEST_F(SeqClsTest, MoreClassesHaveAccuracyOnly) {
 }
 
 TEST(Tasks, UnsupportedOnesAreNamed) {
-  EXPECT_EQ(error_of([] { make_task(TaskType::kCausalLm, {}); }, ErrorKind::kUsage),
-            "--task_type CAUSAL_LM is not supported yet; supported: SEQ_CLS");
+  const std::string message = error_of(
+      [] { make_task(TaskType::kFeatureExtraction, {}, no_config()); }, ErrorKind::kUsage);
+  for (const char* part : {"FEATURE_EXTRACTION", "SEQ_CLS", "CAUSAL_LM", "SEQ_2_SEQ_LM"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
 TEST(Tasks, OptionsHaveTheirNamesAndRanges) {

@@ -14,9 +14,8 @@ namespace {
 using Ids = std::vector<int32_t>;
 
 Json golden() {
-  std::ifstream file(kGolden / "entities.json");
-  return parse_json({std::istreambuf_iterator<char>(file), {}}, "entities.json",
-                    ErrorKind::kInternal);
+  const std::string text = read_text_file(kGolden / "entities.json", ErrorKind::kInternal);
+  return parse_json(text, "entities.json", ErrorKind::kInternal);
 }
 
 std::unique_ptr<Task> task(TaskType type, std::vector<std::string> labels = {}) {

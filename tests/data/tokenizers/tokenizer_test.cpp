@@ -94,18 +94,43 @@ TEST_F(TokenizerFiles, RefusesDamageByFileAndField) {
 }
 
 TEST_F(TokenizerFiles, NamesWhatIsNotSupported) {
-  EXPECT_REFUSED(root["model"]["type"] = "BPE",
-                 "model has the type 'BPE', which is not supported (known: WordPiece");
-  EXPECT_REFUSED(root["normalizer"]["type"] = "Precompiled",
-                 "normalizer has the type 'Precompiled'");
-  EXPECT_REFUSED(root["pre_tokenizer"]["type"] = "Metaspace",
-                 "pre_tokenizer has the type 'Metaspace'");
-  EXPECT_REFUSED(root["post_processor"]["type"] = "ByteLevel",
-                 "post_processor has the type 'ByteLevel'");
-  EXPECT_REFUSED(root["decoder"]["type"] = "Fuse", "decoder has the type 'Fuse'");
+  EXPECT_REFUSED(root["model"]["type"] = "WordLevel",
+                 "model has the type 'WordLevel', which is not supported (known: BPE");
+  EXPECT_REFUSED(root["normalizer"]["type"] = "Regular", "normalizer has the type 'Regular'");
+  EXPECT_REFUSED(root["pre_tokenizer"]["type"] = "UnicodeScripts",
+                 "pre_tokenizer has the type 'UnicodeScripts'");
+  EXPECT_REFUSED(root["post_processor"]["type"] = "Own", "post_processor has the type 'Own'");
+  EXPECT_REFUSED(root["decoder"]["type"] = "CTC", "decoder has the type 'CTC'");
   EXPECT_REFUSED(
-      (root["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", "a+"}}}, {"content", ""}}),
-      "normalizer.pattern is not a 'String'");
+      (root["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", "a("}}}, {"content", ""}}),
+      "normalizer.pattern is an expression that is not understood at character");
+}
+
+TEST_F(TokenizerFiles, RefusesDamageOfBytePairs) {
+  const auto bpe = [](Json& root, const char* merges, const char* more = "{}") {
+    root["model"] = {{"type", "BPE"}, {"vocab", {{"a", 0}, {"b", 1}, {"ab", 2}}}};
+    root["model"]["merges"] = Json::parse(merges);
+    root["model"].update(Json::parse(more));
+    root["added_tokens"] = Json::array();
+    root["post_processor"] = nullptr;
+  };
+  EXPECT_REFUSED((root["model"] = {{"type", "BPE"}, {"vocab", {{"a", 0}}}}),
+                 "model.merges is missing");
+  EXPECT_REFUSED((root["model"] = {{"type", "BPE"}, {"vocab", {{"a", 0}}}, {"merges", 3}}),
+                 "model.merges must be a list");
+  const auto message = [&](const char* merges, const char* more = "{}") {
+    return refusal([&](Json& root) { bpe(root, merges, more); });
+  };
+  const auto expect = [](const std::string& found, const std::string& part) {
+    EXPECT_NE(found.find("tokenizer.json: " + part), std::string::npos) << found;
+  };
+  expect(message(R"(["a b", "a c"])"), "model.merges[1] needs 'c', which the vocab lacks");
+  expect(message(R"([["b", "a"]])"), "model.merges[0] needs 'ba', which the vocab lacks");
+  expect(message(R"(["a b c"])"), "model.merges[0] 'a b c' must be two texts");
+  expect(message(R"([["a"]])"), "model.merges[0] must be two texts");
+  expect(message(R"([7])"), "model.merges[0] must be a text");
+  expect(message("[]", R"({"dropout": 0.1})"), "model.dropout is not supported");
+  expect(message("[]", R"({"byte_fallback": 1})"), "model.byte_fallback must be true or false");
 }
 
 TEST_F(TokenizerFiles, ReadsTheModelWithoutItsTypeAsIn2020) {

@@ -1,4 +1,4 @@
-"""Writes this folder: small WordPiece tokenizers and what Hugging Face makes of odd texts with them.
+"""Writes this folder: small tokenizers (WordPiece here, the others in words.py) and what Hugging Face makes of odd texts with them.
 
     python generate.py        (tokenizers 0.22.2, transformers 4.57.6)
 
@@ -13,6 +13,8 @@ import random
 
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from transformers import AutoTokenizer
+
+import words
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = "the film was good bad act ##ing ##ed un ##able don ' t isn caf café naive naïve the ##re".split()
@@ -112,7 +114,8 @@ def random_texts(rng, count):
 
 
 def cases(folder, rng):
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    slow = os.path.exists(f"{folder}/spiece.model") or os.path.exists(f"{folder}/tokenizer.model")
+    tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=not slow)
     tokenizer.model_input_names = ["input_ids", "token_type_ids"]
     least = max(1, tokenizer.num_special_tokens_to_add(pair=True))
     texts = TEXTS + random_texts(rng, 25)
@@ -137,12 +140,15 @@ def fnv(text):
 
 COMPONENTS = [bert(), bert(lower=False, accents=True), bert(accents=False), bert(clean=False, chinese=False, accents=False, lower=False),
               {"type": "Lowercase"}, {"type": "StripAccents"}, {"type": "NFC"}, {"type": "NFD"}, {"type": "NFKC"}, {"type": "NFKD"},
-              {"type": "BertPreTokenizer"}, {"type": "WhitespaceSplit"}]
+              {"type": "BertPreTokenizer"}, {"type": "WhitespaceSplit"}, {"type": "Nmt"}, {"type": "Whitespace"},
+              {"type": "Digits", "individual_digits": True}, {"type": "Punctuation", "behavior": "MergedWithNext"},
+              {"type": "Split", "pattern": {"Regex": words.QWEN2}, "behavior": "Isolated", "invert": False}]
+NORMALIZERS = {"BertNormalizer", "Lowercase", "StripAccents", "NFC", "NFD", "NFKC", "NFKD", "Nmt"}
 
 
 def made_by(component):
     tokenizer = pipeline(None, None)
-    key = "pre_tokenizer" if component["type"] in ("BertPreTokenizer", "WhitespaceSplit") else "normalizer"
+    key = "normalizer" if component["type"] in NORMALIZERS else "pre_tokenizer"
     backend = Tokenizer.from_str(json.dumps(tokenizer | {key: component}))
     if key == "normalizer":
         return lambda text: backend.normalizer.normalize_str(text)
@@ -164,10 +170,15 @@ def characters():
 def main():
     os.chdir(os.path.dirname(os.path.abspath(__file__)))
     rng = random.Random(1)
-    for name, (tokenizer, config) in FOLDERS.items():
+    made_of_words = words.folders()
+    for name, (tokenizer, config) in (FOLDERS | made_of_words).items():
+        if name in made_of_words:
+            rng = random.Random(name)
         os.makedirs(name, exist_ok=True)
         write(f"{name}/tokenizer_config.json", config)
-        if tokenizer is None:
+        if callable(tokenizer):
+            tokenizer(name)
+        elif tokenizer is None:
             lines = list(vocabulary())
             write(f"{name}/vocab.txt", "\r\n".join(lines[:40] + ["the"] + lines[40:]) + "\r\n")  # "the" twice
         else:

@@ -1,0 +1,26 @@
+// A byte-level BPE tokenizer from its parts, as a GGUF file's metadata has them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/tokenizers/tokenizer.h"
+
+namespace rankwise {
+
+struct BpeParts {
+  std::vector<std::string> tokens;  // by id, in GPT-2's alphabet
+  std::vector<std::string> merges;  // "a b", the first learned first
+  std::vector<int32_t> types;  // of each token, by GGUF: 3 control, 4 user defined; may be empty
+  std::string pre;             // how words are cut: smollm, llama-bpe, gpt-2, qwen2
+  std::optional<int32_t> bos, eos;
+  bool add_bos = false, add_eos = false;  // around each sequence
+};
+
+// `where`: the file, for messages. Errors: kModel: an unknown `pre`, ids or merges amiss.
+std::unique_ptr<Tokenizer> make_bpe_from_parts(const BpeParts& parts, const std::string& where);
+
+}  // namespace rankwise
