@@ -40,7 +40,7 @@ class Tokenizer {
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
   // How many bytes at the end of a decoded text further ids may still change, but for a character
   // that is not whole.
-  virtual size_t unsettled_bytes() const = 0;
+  virtual size_t unsettled_bytes() const { return 0; }
   virtual int64_t vocabulary_size() const = 0;
   virtual std::optional<int32_t> id_of(std::string_view token) const = 0;
   virtual std::optional<int64_t> model_max_length() const = 0;  // tokenizer_config.json

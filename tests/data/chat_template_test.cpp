@@ -25,8 +25,6 @@ std::time_t noon() {  // of 5 July 2024, local time: the goldens' now
   return std::mktime(&time);
 }
 
-std::string read_file(const fs::path& file) { return read_text_file(file, ErrorKind::kModel); }
-
 // Byte ranges of ranges in characters.
 Ranges in_bytes(const std::string& text, const OrderedJson& ranges) {
   std::vector<size_t> starts = {0};

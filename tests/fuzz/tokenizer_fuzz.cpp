@@ -1,5 +1,5 @@
 // libFuzzer on tokenizer.json. A damaged file is an error of kind kModel; a file that loads gives
-// ids inside its vocabulary, decodes them, and keeps to max_length.
+// ids inside its vocabulary, decodes them, at once and as a stream, and keeps to max_length.
 #include <cstdlib>
 
 #include "data/tokenizers/pipeline.h"
@@ -20,8 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           if (id < 0 || id >= tokenizer.vocabulary_size()) std::abort();
         }
         tokenizer.decode(row.ids, true);
-      } catch (const Error& error) {  // more special tokens than max_length
-        if (error.kind() != ErrorKind::kUsage) std::abort();
+        StreamDecoder stream(tokenizer, false);
+        for (const int32_t id : row.ids) stream.add(id);
+        stream.finish();
+      } catch (const Error& error) {  // more special tokens than max_length, or no unknown token
+        if (error.kind() != ErrorKind::kUsage && error.kind() != ErrorKind::kModel) std::abort();
       }
     }
   } catch (const Error& error) {
