@@ -25,21 +25,10 @@ kernels::AttentionPlan AttentionSite::plan(const Pass& queries) const {
   return plan;
 }
 
-at::Tensor AttentionSite::attend(const at::Tensor& query, const KeyValueRows& rows,
-                                 const Pass& queries,
-                                 std::shared_ptr<const kernels::RelativeBias> bias) const {
-  kernels::AttentionPlan plan = this->plan(queries);
-  plan.bias = std::move(bias);
-  KeyValueCache* cache = queries.options().cache;
-  if (!cache) {
-    for (size_t s = 0; s + 1 < rows.bounds.size(); ++s) {
-      plan.key_begins.push_back(rows.bounds[s]);
-      plan.key_counts.push_back(rows.bounds[s + 1] - rows.bounds[s]);
-    }
-    return attention(query, rows.keys, rows.values, plan);
-  }
-  const KeyValueCache::Layer& held = cache->append(slot, rows.keys, rows.values, rows.bounds);
-  for (int64_t s = 0; s < cache->sequences(); ++s) plan.key_begins.push_back(s * cache->capacity());
+at::Tensor AttentionSite::over(const KeyValueCache& cache, const at::Tensor& query,
+                               kernels::AttentionPlan plan) const {
+  const KeyValueCache::Layer& held = cache.layer(slot);
+  for (int64_t s = 0; s < cache.sequences(); ++s) plan.key_begins.push_back(s * cache.capacity());
   plan.key_counts = held.lengths;
   return attention(query, held.keys, held.values, plan);
 }
@@ -48,19 +37,25 @@ at::Tensor AttentionSite::operator()(const at::Tensor& query, const at::Tensor& 
                                      const at::Tensor& value, const Pass& queries, const Pass& keys,
                                      std::shared_ptr<const kernels::RelativeBias> bias) const {
   KeyValueRows rows{key, value, keys.places().bounds};
+  KeyValueCache* cache = queries.options().cache;
   // A cache holds the added rows since the first step.
-  const bool first = !queries.options().cache || !queries.options().cache->holds(slot);
+  const bool first = !cache || !cache->holds(slot);
   if (adapter && first) rows = adapter->extend(std::move(rows), keys);
-  return attend(query, rows, queries, std::move(bias));
+  kernels::AttentionPlan plan = this->plan(queries);
+  plan.bias = std::move(bias);
+  if (cache) {
+    cache->append(slot, rows.keys, rows.values, rows.bounds);
+    return over(*cache, query, std::move(plan));
+  }
+  for (size_t s = 0; s + 1 < rows.bounds.size(); ++s) {
+    plan.key_begins.push_back(rows.bounds[s]);
+    plan.key_counts.push_back(rows.bounds[s + 1] - rows.bounds[s]);
+  }
+  return attention(query, rows.keys, rows.values, plan);
 }
 
 at::Tensor AttentionSite::over_cache(const at::Tensor& query, const Pass& queries) const {
-  const KeyValueCache& cache = *queries.options().cache;
-  const KeyValueCache::Layer& held = cache.layer(slot);
-  kernels::AttentionPlan plan = this->plan(queries);
-  for (int64_t s = 0; s < cache.sequences(); ++s) plan.key_begins.push_back(s * cache.capacity());
-  plan.key_counts = held.lengths;
-  return attention(query, held.keys, held.values, plan);
+  return over(*queries.options().cache, query, plan(queries));
 }
 
 }  // namespace rankwise

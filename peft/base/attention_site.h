@@ -44,8 +44,8 @@ struct AttentionSite {
   at::Tensor over_cache(const at::Tensor& query, const Pass& queries) const;
 
  private:
-  at::Tensor attend(const at::Tensor& query, const KeyValueRows& rows, const Pass& queries,
-                    std::shared_ptr<const kernels::RelativeBias> bias) const;
+  at::Tensor over(const KeyValueCache& cache, const at::Tensor& query,
+                  kernels::AttentionPlan plan) const;
   kernels::AttentionPlan plan(const Pass& queries) const;
 };
 

@@ -6,9 +6,8 @@
 
 namespace rankwise {
 
-const KeyValueCache::Layer& KeyValueCache::append(size_t slot, const at::Tensor& keys,
-                                                  const at::Tensor& values,
-                                                  const std::vector<int64_t>& bounds) {
+void KeyValueCache::append(size_t slot, const at::Tensor& keys, const at::Tensor& values,
+                           const std::vector<int64_t>& bounds) {
   if (slot >= layers_.size()) layers_.resize(slot + 1);
   Layer& layer = layers_[slot];
   if (!layer.keys.defined()) {
@@ -24,7 +23,6 @@ const KeyValueCache::Layer& KeyValueCache::append(size_t slot, const at::Tensor&
     layer.values.narrow(0, to, count).copy_(values.narrow(0, begin, count));
     layer.lengths[i] += count;
   }
-  return layer;
 }
 
 int64_t KeyValueCache::length(int64_t sequence) const {

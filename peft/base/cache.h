@@ -20,8 +20,8 @@ class KeyValueCache {
     std::vector<int64_t> lengths;  // [S]
   };
   // Adds key and value rows (packed at `bounds`, [S + 1]) behind those that are there.
-  const Layer& append(size_t slot, const at::Tensor& keys, const at::Tensor& values,
-                      const std::vector<int64_t>& bounds);
+  void append(size_t slot, const at::Tensor& keys, const at::Tensor& values,
+              const std::vector<int64_t>& bounds);
   // What cross-attention keeps of the encoder's text: stored by the first append, the same for
   // ever.
   bool holds(size_t slot) const { return slot < layers_.size() && layers_[slot].keys.defined(); }
