@@ -4,26 +4,12 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/variable.h>
 
-#include <fstream>
 #include <unordered_map>
 
 #include "peft/model/file_tensors.h"
 #include "peft/model/loss.h"
 
 namespace rankwise {
-namespace {
-
-at::Tensor read_tensor(const TensorEntry& entry) {
-  at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(scalar_type(entry)));
-  std::ifstream file(entry.file, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(entry.offset));
-  file.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(entry.bytes));
-  if (!file) throw model_error("{}: cannot read tensor '{}'", entry.file.string(), entry.name);
-  return tensor;
-}
-
-}  // namespace
-
 std::string ParameterCounts::text() const {
   const auto grouped = [](int64_t number) {
     std::string digits = std::to_string(number);

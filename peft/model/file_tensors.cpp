@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -92,6 +93,20 @@ void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* 
   at::Tensor original = at::empty(entry.shape, at::TensorOptions().dtype(held));
   read_exactly(file, entry, 0, entry.bytes, original.data_ptr());
   at::from_blob(to, entry.shape, at::TensorOptions().dtype(type)).copy_(original);
+}
+
+at::Tensor read_tensor(const TensorEntry& entry) {
+  const int file = open(entry.file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) throw model_error("{}: cannot be opened", entry.file.string());
+  at::Tensor value = at::empty(entry.shape, at::kFloat);
+  try {
+    read_tensor(file, entry, at::kFloat, value.data_ptr());
+  } catch (...) {
+    close(file);
+    throw;
+  }
+  close(file);
+  return value;
 }
 
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type) {

@@ -13,6 +13,8 @@ at::ScalarType scalar_type(const TensorEntry& entry);  // errors: kModel: not a 
 // Reads a tensor from its open file into memory that holds its numbers as `type` (float32, bfloat16
 // or float16): blocks are unpacked, and what GGUF did to it is undone. Errors: kModel.
 void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* to);
+// The same as a tensor of its own, float32. Opens the file.
+at::Tensor read_tensor(const TensorEntry& entry);
 // `value`, converted to `type` (float32, bfloat16 or float16), under a name.
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type);
 

@@ -3,8 +3,6 @@
 #include "peft/model/lora_gguf.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <set>
@@ -49,20 +47,6 @@ struct Pair {
 };
 using Pairs = std::map<std::string, Pair>;  // by the module's name in Hugging Face's words
 
-at::Tensor read(const TensorEntry& entry) {
-  const int file = open(entry.file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw model_error("{}: cannot be opened", entry.file.string());
-  at::Tensor value = at::empty(entry.shape, at::kFloat);
-  try {
-    read_tensor(file, entry, at::kFloat, value.data_ptr());
-  } catch (...) {
-    close(file);
-    throw;
-  }
-  close(file);
-  return value;
-}
-
 // Both halves are there and their shapes fit.
 void check(const Pairs& pairs, const std::filesystem::path& file) {
   if (pairs.empty()) throw model_error("{}: has no adapted modules", file.string());
@@ -86,7 +70,7 @@ Pairs pairs_of(const AdapterFolder& adapter) {
           "of linear modules only",
           entry.file.string(), name);
     Pair& pair = pairs[name.substr(kPrefix.size(), name.size() - kPrefix.size() - end_a.size())];
-    (name.ends_with(end_a) ? pair.a : pair.b) = read(entry);
+    (name.ends_with(end_a) ? pair.a : pair.b) = read_tensor(entry);
   }
   check(pairs, adapter.folder / "adapter_model.safetensors");
   return pairs;
@@ -148,7 +132,7 @@ Pairs read_pairs(const Gguf& gguf, const Base& base) {
       entry.interleaved_heads = base.interleaved(module);
       check_heads(entry.file, entry.name, entry.shape[0], entry.interleaved_heads);
     }
-    (is_a ? pairs[*name].a : pairs[*name].b) = read(entry);
+    (is_a ? pairs[*name].a : pairs[*name].b) = read_tensor(entry);
   }
   check(pairs, gguf.metadata.file());
   return pairs;
