@@ -1,6 +1,5 @@
 // Autograd nodes of decoders: RMS norm, rotary positions, gated activations.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "peft/base/ops/kept.h"
@@ -13,8 +12,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kRowGrain = 16;  // rows a thread takes at least
-
 struct RmsNormNode : Function<RmsNormNode> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps, double offset) {
@@ -22,7 +19,7 @@ struct RmsNormNode : Function<RmsNormNode> {
     at::Tensor inverse = at::empty({rows}, x.options()), out = at::empty_like(x);
     const kernels::RmsNormRows norm{weight.const_data_ptr<float>(), static_cast<float>(eps),
                                     static_cast<float>(offset)};
-    at::parallel_for(0, rows, kRowGrain, [&](int64_t first, int64_t last) {
+    over_rows(rows, [&](int64_t first, int64_t last) {
       kernels::rms_norm_rows(norm, x.const_data_ptr<float>(), inverse.data_ptr<float>(),
                              out.data_ptr<float>(), size, first, last);
     });
@@ -37,7 +34,7 @@ struct RmsNormNode : Function<RmsNormNode> {
     at::Tensor grad_x = at::empty_like(x), grad_weight;
     const kernels::RmsNormRows norm{weight.const_data_ptr<float>(), 0,
                                     static_cast<float>(context->saved_data["offset"].toDouble())};
-    at::parallel_for(0, inverse.size(0), kRowGrain, [&](int64_t first, int64_t last) {
+    over_rows(inverse.size(0), [&](int64_t first, int64_t last) {
       kernels::rms_norm_backward_rows(norm, x.const_data_ptr<float>(),
                                       inverse.const_data_ptr<float>(), grad.const_data_ptr<float>(),
                                       grad_x.data_ptr<float>(), x.size(-1), first, last);
@@ -53,7 +50,7 @@ struct RmsNormNode : Function<RmsNormNode> {
 at::Tensor rotated(const at::Tensor& x, const RotaryAngles& angles, float direction) {
   const int64_t half = angles.cosine.size(1), heads = x.size(1) / (2 * half);
   at::Tensor out = at::empty_like(x);
-  at::parallel_for(0, x.size(0), kRowGrain, [&](int64_t first, int64_t last) {
+  over_rows(x.size(0), [&](int64_t first, int64_t last) {
     kernels::rotate_rows(angles.cosine.const_data_ptr<float>(), angles.sine.const_data_ptr<float>(),
                          direction, x.const_data_ptr<float>(), out.data_ptr<float>(), heads, half,
                          first, last);

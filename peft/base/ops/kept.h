@@ -1,6 +1,8 @@
-// Helpers of autograd functions: a C++ value kept in a node, and dropout at a site as a value.
+// Helpers of autograd functions: a C++ value kept in a node, rows shared among threads, and dropout
+// at a site as a value.
 #pragma once
 
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <memory>
@@ -31,6 +33,13 @@ void keep(torch::autograd::AutogradContext* context, T value) {
 template <class T>
 T& kept(torch::autograd::AutogradContext* context) {
   return static_cast<Kept<T>*>(context->saved_data["kept"].toCapsule().get())->value;
+}
+
+// body(first, last) on all threads, for stretches of `rows` rows.
+template <class Body>
+void over_rows(int64_t rows, const Body& body) {
+  constexpr int64_t kFewest = 16;  // that are worth a thread
+  at::parallel_for(0, rows, kFewest, body);
 }
 
 // Dropout of the rows of one pass at one site, to be applied again in the backward pass. Not

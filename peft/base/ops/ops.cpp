@@ -15,13 +15,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kRowGrain = 16;  // rows a thread takes at least
-
-template <class Body>
-void over_rows(int64_t rows, const Body& body) {
-  at::parallel_for(0, rows, kRowGrain, body);
-}
-
 struct FrozenLinear : Function<FrozenLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) {
