@@ -13,8 +13,6 @@ namespace rankwise {
 namespace {
 
 constexpr int64_t kTokenMultiple = 16;
-constexpr int32_t kIgnored = -100;
-
 // How far before a labelled token the position that predicts it lies.
 int64_t label_shift(TaskType task) { return task == TaskType::kCausalLm ? 1 : 0; }
 
@@ -66,7 +64,7 @@ void pack_token_targets(const TokenStore& store, const PackedText& text, int64_t
     }
     for (int64_t at = shift; at < length; ++at) {
       const int32_t label = labels[static_cast<size_t>(at)];
-      if (label == kIgnored) continue;
+      if (label == kIgnoredLabel) continue;
       index.push_back(text.bounds[i] + at - shift);
       targets.push_back(label);
     }
@@ -99,7 +97,7 @@ PackedText pack_decoder_text(const TokenStore& store, const std::vector<int64_t>
     int64_t previous = packing.decoder_start_token;
     for (const int32_t label : store.labels_of(row)) {
       tokens.push_back(previous);
-      previous = label == kIgnored ? packing.pad_token : label;
+      previous = label == kIgnoredLabel ? packing.pad_token : label;
     }
     text.bounds.push_back(std::ssize(tokens));
   }
@@ -130,7 +128,7 @@ int64_t target_count(const TokenStore& store, int64_t row, TaskType task) {
   if (!has_token_labels(task)) return 1;
   const auto labels = store.labels_of(row).subspan(
       std::min<size_t>(static_cast<size_t>(label_shift(task)), store.labels_of(row).size()));
-  return std::ssize(labels) - std::ranges::count(labels, kIgnored);
+  return std::ssize(labels) - std::ranges::count(labels, kIgnoredLabel);
 }
 
 void Loader::run(std::span<const UnitRows> units, std::span<const int64_t> dealt,

@@ -11,6 +11,9 @@
 
 namespace rankwise {
 
+// A token with this label does not count for the loss, as in Hugging Face's labels.
+inline constexpr int32_t kIgnoredLabel = -100;
+
 // One row, encoded. What task files make and the store packs.
 struct Example {
   std::vector<int32_t> input_ids;

@@ -1,4 +1,4 @@
-// CAUSAL_LM and SEQ_2_SEQ_LM. -100 marks tokens that do not count, as in Hugging Face's labels.
+// CAUSAL_LM and SEQ_2_SEQ_LM.
 #include "data/tasks/language_model.h"
 
 #include <cmath>
@@ -7,8 +7,6 @@
 
 namespace rankwise {
 namespace {
-
-constexpr int32_t kIgnored = -100;
 
 // Only the loss is judged.
 class Perplexity : public Metrics {
@@ -28,7 +26,7 @@ std::vector<int32_t> labels_of(const Columns& columns, int64_t vocabulary) {
   for (const Json& value : values) {
     const bool whole = value.is_number_integer();
     const int64_t id = whole ? value.get<int64_t>() : 0;
-    if (!whole || (id != kIgnored && (id < 0 || id >= vocabulary))) {
+    if (!whole || (id != kIgnoredLabel && (id < 0 || id >= vocabulary))) {
       throw columns.error("column 'labels' holds {}; ids are 0..{}, -100 is ignored", value.dump(),
                           vocabulary - 1);
     }
@@ -94,7 +92,7 @@ class CausalLm : public LanguageModel {
     const std::vector<int32_t> completion =
         limits.tokenizer->encode_plain(columns.text(options_.completion_column));
     Example example{std::move(prompt.ids), {}, {}};
-    example.labels.assign(example.input_ids.size(), kIgnored);
+    example.labels.assign(example.input_ids.size(), kIgnoredLabel);
     for (auto* part : {&example.input_ids, &example.labels})
       part->insert(part->end(), completion.begin(), completion.end());
     const auto most = static_cast<size_t>(limits.max_length);

@@ -9,11 +9,10 @@
 namespace rankwise {
 namespace {
 
-constexpr int32_t kIgnored = -100;
 constexpr const char *kWords = "tokens", *kTags = "tags";
 
 bool is_ignored(const Json& value) {
-  return value.is_number_integer() && value.get<int64_t>() == kIgnored;
+  return value.is_number_integer() && value.get<int64_t>() == kIgnoredLabel;
 }
 
 class TokenCls : public Task {
@@ -66,7 +65,7 @@ class TokenCls : public Task {
     std::vector<int32_t> classes;
     for (const Json& value : values) {
       classes.push_back(is_ignored(value)
-                            ? kIgnored
+                            ? kIgnoredLabel
                             : class_of(columns, column, value, labels_, options_.num_labels));
     }
     return classes;
@@ -95,7 +94,7 @@ class TokenCls : public Task {
     int32_t before = -1;
     for (const int32_t word : encoding.words) {
       const bool first = word >= 0 && word != before;
-      example.labels.push_back(first ? tags[static_cast<size_t>(word)] : kIgnored);
+      example.labels.push_back(first ? tags[static_cast<size_t>(word)] : kIgnoredLabel);
       before = word;
     }
     return example;
