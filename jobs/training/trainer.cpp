@@ -115,25 +115,25 @@ Outcome Trainer::run() {
 Trainer::Totals Trainer::compute(const Update& update) {
   const World& world = context_.communicator.world();
   const std::vector<int64_t> mine = Plan::dealt_to(update.units, world.rank, world.ranks);
+  const auto targets = static_cast<double>(targets_of(update));
   sum_.start(static_cast<int64_t>(update.units.size()));
-  add_units(update, mine);
+  add_units(update, mine, targets);
   sum_.reduce(context_.communicator);
   while (sum_.out_of_range() > 0 &&
          sum_.votes(kStop) == 0) {  // by agreement: the sums are the same on all ranks
     sum_.coarser();
-    add_units(update, mine);
+    add_units(update, mine, targets);
     sum_.reduce(context_.communicator);
   }
   Totals totals;
   totals.stop = sum_.votes(kStop) > 0;
   totals.skipped = sum_.not_finite() > 0;
-  totals.loss = totals.skipped ? NAN : sum_.tail(0) / static_cast<double>(targets_of(update));
+  totals.loss = totals.skipped ? NAN : sum_.tail(0) / targets;
   return totals;
 }
 
-void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine) {
+void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine, double targets) {
   const Randomness randomness{static_cast<uint64_t>(options_.seed), update.number, true};
-  const auto targets = static_cast<double>(targets_of(update));
   bool voted = false;
   Loader(run_.train, run_.task.packing()).run(update.units, mine, [&](const Unit& unit, int64_t) {
     if (context_.stop_requested()) {

@@ -59,7 +59,7 @@ class Trainer {
     bool stop = false, skipped = false;
   };
   Totals compute(const Update& update);
-  void add_units(const Update& update, const std::vector<int64_t>& mine);
+  void add_units(const Update& update, const std::vector<int64_t>& mine, double targets);
   int64_t targets_of(const Update& update) const;  // at least 1
   void step(Totals& totals, double factor);
   void evaluate_now();
