@@ -10,10 +10,6 @@
 namespace rankwise {
 namespace {
 
-at::Tensor int64_tensor(const std::vector<int64_t>& values) {
-  return at::tensor(at::ArrayRef<int64_t>(values), at::TensorOptions(at::kLong));
-}
-
 PackedText packed(const std::vector<std::vector<int64_t>>& texts) {
   PackedText text;
   std::vector<int64_t> tokens;
@@ -22,7 +18,7 @@ PackedText packed(const std::vector<std::vector<int64_t>>& texts) {
     tokens.insert(tokens.end(), ids.begin(), ids.end());
     text.bounds.push_back(std::ssize(tokens));
   }
-  text.tokens = int64_tensor(tokens);
+  text.tokens = at::tensor(tokens);
   return text;
 }
 
@@ -32,7 +28,7 @@ Unit asking(PackedText text, PackedText decoder_text, std::vector<int64_t> rows)
   const PackedText& read = unit.decoder_text.tokens.defined() ? unit.decoder_text : unit.text;
   std::vector<int64_t> last(read.bounds.begin() + 1, read.bounds.end());
   for (int64_t& index : last) --index;
-  unit.target_index = int64_tensor(last);
+  unit.target_index = at::tensor(last);
   return unit;
 }
 
@@ -93,7 +89,7 @@ class Generation {
     const at::Tensor logits = model_.next_logits(unit, cache_);
     if (options_.num_return_sequences == 1) return logits;
     cache_.select(copies);
-    return logits.index_select(0, int64_tensor(copies));
+    return logits.index_select(0, at::tensor(copies));
   }
 
   // Chooses each text's next token; those that end leave. False: none is left.
