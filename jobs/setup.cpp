@@ -12,18 +12,9 @@
 namespace rankwise {
 namespace {
 
-// Tokens that the model has positions for; none where it has no table of them.
-std::optional<int64_t> position_limit(const Config& config) {
-  if (config.has("relative_attention_num_buckets")) return std::nullopt;
-  const int64_t positions =
-      config.integer("max_position_embeddings", config.integer("n_positions", 512));
-  return config.text("model_type") == "roberta" ? positions - config.integer("pad_token_id", 1) - 1
-                                                : positions;
-}
-
 int64_t longest(const Setup& setup, const DataOptions& data) {
   constexpr int64_t kNoLimit = 512;
-  const std::optional<int64_t> limit = position_limit(setup.config);
+  const std::optional<int64_t> limit = family_of(setup.config).position_limit(setup.config);
   if (data.max_length) {
     if (limit && *data.max_length > *limit)
       throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,

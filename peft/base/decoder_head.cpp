@@ -1,7 +1,7 @@
 // Heads of decoders: lm_head, score, classifier, qa_outputs.
 #include "peft/base/decoder_head.h"
 
-#include <numeric>
+#include "peft/base/selection.h"
 
 namespace rankwise {
 
@@ -39,12 +39,6 @@ void DecoderHead::build(ModelBuilder& builder, Sites& sites, const Config& confi
 std::vector<int64_t> DecoderHead::seen(const Pass& pass) const {
   if (task == TaskType::kSeqCls) return pass.last_tokens(pad_token);
   return task == TaskType::kQuestionAns ? all_tokens(pass) : pass.targets();
-}
-
-std::vector<int64_t> all_tokens(const Pass& pass) {
-  std::vector<int64_t> index(static_cast<size_t>(pass.places().bounds.back()));
-  std::iota(index.begin(), index.end(), 0);
-  return index;
 }
 
 }  // namespace rankwise

@@ -25,12 +25,4 @@ struct DecoderHead {
   std::vector<int64_t> seen(const Pass& pass) const;
 };
 
-// Whether it pays to compute a last layer for `seen` of `tokens` only.
-inline bool worth_narrowing(size_t seen, int64_t tokens) {
-  return static_cast<int64_t>(seen) * 8 < tokens * 7;
-}
-
-// Indices of all real tokens: what QUESTION_ANS looks at.
-std::vector<int64_t> all_tokens(const Pass& pass);
-
 }  // namespace rankwise

@@ -45,6 +45,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kDistilbert;
-const Family kDistilbert = {"distilbert", build, post_norm_encoder_names};
+const Family kDistilbert = {"distilbert", build, post_norm_encoder_names, table_of_positions};
 
 }  // namespace rankwise

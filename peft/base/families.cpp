@@ -50,6 +50,10 @@ constexpr NamedActivation kActivations[] = {
 
 }  // namespace
 
+std::optional<int64_t> table_of_positions(const Config& config) {
+  return config.integer("max_position_embeddings", config.integer("n_positions", 512));
+}
+
 const Family& family_of(const Config& config) {
   const std::string type = config.text("model_type");
   std::vector<std::string> known;

@@ -29,8 +29,6 @@ class Base {
   virtual at::Tensor features(const Pass& pass) const = 0;
   virtual const Linear& output() const = 0;           // features → logits
   virtual double logit_softcap() const { return 0; }  // logits are capped as scores are; 0: not
-  virtual int64_t max_positions() const = 0;
-  virtual int64_t vocabulary() const = 0;
 
   Sites sites;
 };
@@ -41,13 +39,19 @@ struct Family {
                                  WeightSource& source);
   // The names under which a checkpoint may hold a parameter, most usual first.
   std::vector<std::string> (*names_in_file)(const std::string& path);
+  // Tokens of a row that the model has positions for; nothing where they are not limited.
+  std::optional<int64_t> (*position_limit)(const Config& config);
 };
+
+// max_position_embeddings, as most families limit positions.
+std::optional<int64_t> table_of_positions(const Config& config);
 
 // Errors: kModel: config.json names a model_type that is not in the list (which is shown).
 const Family& family_of(const Config& config);
 
 // By Hugging Face's name, or by that in config.json's field `field`. Errors: kModel.
 const Activation& activation(std::string_view name);
-const Activation& activation(const Config& config, const std::string& field, const std::string& otherwise);
+const Activation& activation(const Config& config, const std::string& field,
+                             const std::string& otherwise);
 
 }  // namespace rankwise

@@ -29,7 +29,7 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
                             WeightSource& source) {
   if (options.task == TaskType::kQuestionAns)
     throw usage_error("--task_type QUESTION_ANS is not a task of 'gemma2'");
-  RotaryDecoderSettings settings = rotary_decoder_settings(config, options, true);
+  RotaryDecoderSettings settings = rotary_decoder_settings(config, true);
   settings.head_size = config.integer("head_dim", 256);
   settings.query_bias = settings.output_bias = config.boolean("attention_bias", false);
   settings.windows = windows(config);
@@ -46,6 +46,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kGemma2;
-const Family kGemma2 = {"gemma2", build, rotary_decoder_names};
+const Family kGemma2 = {"gemma2", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

@@ -43,22 +43,15 @@ class Gpt2 : public Base {
     at::Tensor hidden = at::embedding(words_, pass.text().tokens).to(at::kFloat) +
                         at::embedding(position_table_, pass.positions());
     hidden = dropout(hidden, pass, embedding_dropout_);
-    const Selection all(pass);
-    for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-      hidden = checkpointed(pass, {hidden}, [this, i, pass, all](const auto& inputs) {
-        return run(layers_[i], inputs[0], pass, all);
-      });
-    }
-    const Selection seen(pass, head_.seen(pass));
-    const bool narrowed = worth_narrowing(seen.pass.places().rows.size(), hidden.size(0));
-    hidden = run(layers_.back(), hidden, pass, narrowed ? seen : all);
-    return dropout(norm_(narrowed ? hidden : seen(hidden), {}, seen.pass), seen.pass,
-                   head_.dropout);
+    const auto run_layer = [this, pass](size_t layer, const at::Tensor& x,
+                                        const Selection& queries) {
+      return run(layers_[layer], x, pass, queries);
+    };
+    const StackOutput seen = run_layers(pass, hidden, head_.seen(pass), layers_.size(), run_layer);
+    return dropout(norm_(seen.hidden, {}, seen.pass), seen.pass, head_.dropout);
   }
 
   const Linear& output() const override { return head_.output; }
-  int64_t max_positions() const override { return positions_; }
-  int64_t vocabulary() const override { return vocabulary_; }
 
  private:
   void check(const Config& config) const {
@@ -138,6 +131,6 @@ std::vector<std::string> names_in_file(const std::string& path) {
 }  // namespace
 
 extern const Family kGpt2;
-const Family kGpt2 = {"gpt2", build, names_in_file};
+const Family kGpt2 = {"gpt2", build, names_in_file, table_of_positions};
 
 }  // namespace rankwise

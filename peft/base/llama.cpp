@@ -7,7 +7,7 @@ namespace {
 
 std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
                             WeightSource& source) {
-  RotaryDecoderSettings settings = rotary_decoder_settings(config, options, false);
+  RotaryDecoderSettings settings = rotary_decoder_settings(config, false);
   settings.query_bias = settings.output_bias = config.boolean("attention_bias", false);
   settings.inner_bias = config.boolean("mlp_bias", false);
   if (options.task == TaskType::kQuestionAns) settings.body = "transformer";
@@ -17,6 +17,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kLlama;
-const Family kLlama = {"llama", build, rotary_decoder_names};
+const Family kLlama = {"llama", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

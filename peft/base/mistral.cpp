@@ -7,7 +7,7 @@ namespace {
 
 std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
                             WeightSource& source) {
-  RotaryDecoderSettings settings = rotary_decoder_settings(config, options, false);
+  RotaryDecoderSettings settings = rotary_decoder_settings(config, false);
   const bool absent = !config.json().contains("sliding_window");  // the class's default, not null
   settings.windows.assign(static_cast<size_t>(config.integer("num_hidden_layers")),
                           absent ? 4096 : config.integer("sliding_window", 0));
@@ -17,6 +17,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kMistral;
-const Family kMistral = {"mistral", build, rotary_decoder_names};
+const Family kMistral = {"mistral", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

@@ -51,23 +51,16 @@ class Opt : public Base {
 
   at::Tensor features(const Pass& pass) const override {
     at::Tensor hidden = embed(pass);
-    const Selection all(pass);
-    for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-      hidden = checkpointed(pass, {hidden}, [this, i, pass, all](const auto& inputs) {
-        return run(layers_[i], inputs[0], pass, all);
-      });
-    }
-    const Selection seen(pass, head_.seen(pass));
-    const bool narrowed = worth_narrowing(seen.pass.places().rows.size(), hidden.size(0));
-    hidden = run(layers_.back(), hidden, pass, narrowed ? seen : all);
-    if (!narrowed) hidden = seen(hidden);
-    if (norm_.weight.defined()) hidden = norm_(hidden, {}, seen.pass);
+    const auto run_layer = [this, pass](size_t layer, const at::Tensor& x,
+                                        const Selection& queries) {
+      return run(layers_[layer], x, pass, queries);
+    };
+    const StackOutput seen = run_layers(pass, hidden, head_.seen(pass), layers_.size(), run_layer);
+    hidden = norm_.weight.defined() ? norm_(seen.hidden, {}, seen.pass) : seen.hidden;
     return word_size_ == size_ ? hidden : project_out_(hidden, seen.pass);
   }
 
   const Linear& output() const override { return head_.output; }
-  int64_t max_positions() const override { return positions_; }
-  int64_t vocabulary() const override { return vocabulary_; }
 
  private:
   void check(const Config& config, const BuildOptions& options) const {
@@ -165,6 +158,6 @@ std::vector<std::string> names_in_file(const std::string& path) {
 }  // namespace
 
 extern const Family kOpt;
-const Family kOpt = {"opt", build, names_in_file};
+const Family kOpt = {"opt", build, names_in_file, table_of_positions};
 
 }  // namespace rankwise

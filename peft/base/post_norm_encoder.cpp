@@ -6,7 +6,6 @@
 
 #include <cmath>
 
-#include "peft/base/decoder_head.h"
 #include "peft/base/selection.h"
 
 namespace rankwise {
@@ -34,21 +33,16 @@ class PostNormEncoder : public Base {
 
   at::Tensor features(const Pass& pass) const override {
     at::Tensor hidden = embed(pass);
-    const Selection all(pass);
-    for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-      hidden = checkpointed(pass, {hidden}, [this, i, pass, all](const auto& inputs) {
-        return run(layers_[i], inputs[0], pass, all);
-      });
-    }
-    const Selection seen(pass, seen_by_head(pass));
-    const bool narrowed = worth_narrowing(seen.pass.places().rows.size(), hidden.size(0));
-    hidden = run(layers_.back(), hidden, pass, narrowed ? seen : all);
-    return on_top(narrowed ? hidden : seen(hidden), seen.pass);
+    const auto run_layer = [this, pass](size_t layer, const at::Tensor& x,
+                                        const Selection& queries) {
+      return run(layers_[layer], x, pass, queries);
+    };
+    const StackOutput seen =
+        run_layers(pass, hidden, seen_by_head(pass), layers_.size(), run_layer);
+    return on_top(seen.hidden, seen.pass);
   }
 
   const Linear& output() const override { return output_; }
-  int64_t max_positions() const override { return settings_.position_rows - first_row(); }
-  int64_t vocabulary() const override { return settings_.vocabulary; }
 
  private:
   // The row of the table of positions for a row's first token.

@@ -7,7 +7,7 @@ namespace {
 
 std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
                             WeightSource& source) {
-  RotaryDecoderSettings settings = rotary_decoder_settings(config, options, false);
+  RotaryDecoderSettings settings = rotary_decoder_settings(config, false);
   settings.head_size = config.integer("head_dim", 128);
   settings.query_bias = settings.output_bias = config.boolean("attention_bias", false);
   settings.head_norms = true;
@@ -19,6 +19,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kQwen3;
-const Family kQwen3 = {"qwen3", build, rotary_decoder_names};
+const Family kQwen3 = {"qwen3", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

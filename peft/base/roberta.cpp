@@ -20,9 +20,14 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
   return post_norm_encoder(options, source, settings);
 }
 
+// The table's rows up to the padding id's are no positions.
+std::optional<int64_t> position_limit(const Config& config) {
+  return *table_of_positions(config) - config.integer("pad_token_id", 1) - 1;
+}
+
 }  // namespace
 
 extern const Family kRoberta;
-const Family kRoberta = {"roberta", build, post_norm_encoder_names};
+const Family kRoberta = {"roberta", build, post_norm_encoder_names, position_limit};
 
 }  // namespace rankwise

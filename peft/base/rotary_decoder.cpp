@@ -8,6 +8,7 @@
 
 #include "peft/base/decoder_head.h"
 #include "peft/base/rotary_angles.h"
+#include "peft/base/selection.h"
 
 namespace rankwise {
 namespace {
@@ -20,13 +21,6 @@ struct Layer {
   RmsNorm query_norm, key_norm;                  // Qwen3's, of each head
 };
 
-// The tokens of a pass with their hidden states.
-struct Stream {
-  at::Tensor hidden;  // [T, C]
-  Pass pass;
-  RotaryAngles angles;
-};
-
 class RotaryDecoder : public Base {
  public:
   RotaryDecoder(const Config& config, const BuildOptions& options, WeightSource& source,
@@ -35,7 +29,6 @@ class RotaryDecoder : public Base {
         size_(config.integer("hidden_size")),
         heads_(config.integer("num_attention_heads")),
         key_heads_(config.integer("num_key_value_heads", heads_)),
-        positions_(config.integer("max_position_embeddings", 2048)),
         vocabulary_(config.integer("vocab_size")),
         layers_(static_cast<size_t>(config.integer("num_hidden_layers"))),
         activation_(activation(config,
@@ -57,30 +50,18 @@ class RotaryDecoder : public Base {
     at::Tensor hidden = at::embedding(words_, pass.text().tokens).to(at::kFloat);
     if (settings_.embedding_scale != 1) hidden = hidden * settings_.embedding_scale;
     const RotaryAngles angles = rotary_angles(frequencies_, pass);
-    for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-      hidden = checkpointed(pass, {hidden}, [this, i, pass, angles](const auto& inputs) {
-        const Stream all{inputs[0], pass, angles};
-        return run(layers_[i], all, all);
-      });
-    }
-    const Stream all{hidden, pass, angles};
-    const std::vector<int64_t> seen = head_.seen(pass);
-    const at::Tensor index = at::tensor(seen);
-    if (!worth_narrowing(seen.size(), hidden.size(0)))
-      return on_top(run(layers_.back(), all, all).index_select(0, index), pass.at(seen));
-    const Stream narrowed{
-        hidden.index_select(0, index),
-        pass.at(seen),
-        {angles.cosine.index_select(0, index), angles.sine.index_select(0, index)}};
-    return on_top(run(layers_.back(), narrowed, all), narrowed.pass);
+    const auto run_layer = [this, pass, angles](size_t layer, const at::Tensor& x,
+                                                const Selection& queries) {
+      return run(layers_[layer], x, pass, angles, queries);
+    };
+    const StackOutput seen = run_layers(pass, hidden, head_.seen(pass), layers_.size(), run_layer);
+    return dropout(norm_(seen.hidden), seen.pass, head_.dropout);
   }
 
   const Linear& output() const override { return head_.output; }
   double logit_softcap() const override {
     return head_.task == TaskType::kCausalLm ? settings_.logit_softcap : 0;
   }
-  int64_t max_positions() const override { return positions_; }
-  int64_t vocabulary() const override { return vocabulary_; }
 
  private:
   static double eps(const Config& config) { return config.number("rms_norm_eps", 1e-6); }
@@ -142,18 +123,17 @@ class RotaryDecoder : public Base {
   }
 
   // One layer for the tokens of `queries`, which see all of `all`.
-  at::Tensor run(const Layer& layer, const Stream& queries, const Stream& all) const {
-    const at::Tensor x = layer.input_norm(all.hidden);
-    const at::Tensor seen =
-        queries.hidden.is_same(all.hidden) ? x : layer.input_norm(queries.hidden);
+  at::Tensor run(const Layer& layer, const at::Tensor& all, const Pass& pass,
+                 const RotaryAngles& angles, const Selection& queries) const {
+    const at::Tensor x = layer.input_norm(all);
     const at::Tensor query =
-        rotary(heads_normed(layer.query(seen, queries.pass), layer.query_norm), queries.angles);
-    const at::Tensor key = rotary(heads_normed(layer.key(x, all.pass), layer.key_norm), all.angles);
-    at::Tensor attended =
-        layer.output(layer.attention(query, key, layer.value(x, all.pass), queries.pass, all.pass),
-                     queries.pass);
+        rotary(heads_normed(layer.query(queries(x), queries.pass), layer.query_norm),
+               {queries(angles.cosine), queries(angles.sine)});
+    const at::Tensor key = rotary(heads_normed(layer.key(x, pass), layer.key_norm), angles);
+    at::Tensor attended = layer.output(
+        layer.attention(query, key, layer.value(x, pass), queries.pass, pass), queries.pass);
     if (settings_.post_norms) attended = layer.post_attention_norm(attended);
-    const at::Tensor hidden = queries.hidden + attended;
+    const at::Tensor hidden = queries(all) + attended;
     const at::Tensor normed = layer.inner_norm(hidden);
     at::Tensor inner = layer.down(
         gated(layer.gate(normed, queries.pass), layer.up(normed, queries.pass), activation_),
@@ -162,12 +142,8 @@ class RotaryDecoder : public Base {
     return hidden + inner;
   }
 
-  at::Tensor on_top(const at::Tensor& hidden, const Pass& pass) const {
-    return dropout(norm_(hidden), pass, head_.dropout);
-  }
-
   RotaryDecoderSettings settings_;
-  int64_t size_, heads_, key_heads_, positions_, vocabulary_;
+  int64_t size_, heads_, key_heads_, vocabulary_;
   std::vector<Layer> layers_;
   const Activation& activation_;
   std::vector<float> frequencies_;
@@ -178,8 +154,7 @@ class RotaryDecoder : public Base {
 
 }  // namespace
 
-RotaryDecoderSettings rotary_decoder_settings(const Config& config, const BuildOptions& options,
-                                              bool tied_by_default) {
+RotaryDecoderSettings rotary_decoder_settings(const Config& config, bool tied_by_default) {
   RotaryDecoderSettings settings;
   const int64_t heads = config.integer("num_attention_heads");
   if (heads < 1) throw config.error("num_attention_heads", "must be at least 1");

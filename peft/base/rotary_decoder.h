@@ -28,9 +28,8 @@ struct RotaryDecoderSettings {
   std::string activation = "silu";  // where config.json has none
 };
 
-// What all of them read the same way: head size, windows off, the body's name.
-RotaryDecoderSettings rotary_decoder_settings(const Config& config, const BuildOptions& options,
-                                              bool tied_by_default);
+// What all of them read the same way: head size, whether the head is tied.
+RotaryDecoderSettings rotary_decoder_settings(const Config& config, bool tied_by_default);
 
 std::unique_ptr<Base> rotary_decoder(const Config& config, const BuildOptions& options,
                                      WeightSource& source, const RotaryDecoderSettings& settings);

@@ -5,6 +5,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
 
+#include <functional>
 #include <vector>
 
 #include "peft/base/pass.h"
@@ -24,5 +25,21 @@ struct Selection {
     return index.defined() ? x.index_select(0, index) : x;
   }
 };
+
+// Layer `layer` for the tokens of `queries`, which see all of `hidden` [T, C] → [N, C].
+using LayerOfStack =
+    std::function<at::Tensor(size_t layer, const at::Tensor& hidden, const Selection& queries)>;
+
+// Hidden states behind the last of a stack of layers, of the tokens `seen` only: the last layer
+// computes no others where that pays. Layers before it are checkpointed as the pass asks.
+struct StackOutput {
+  at::Tensor hidden;  // [N, C]
+  Pass pass;          // of these tokens
+};
+StackOutput run_layers(const Pass& pass, at::Tensor hidden, const std::vector<int64_t>& seen,
+                       size_t layers, const LayerOfStack& run);
+
+// Indices of all real tokens: what QUESTION_ANS looks at.
+std::vector<int64_t> all_tokens(const Pass& pass);
 
 }  // namespace rankwise

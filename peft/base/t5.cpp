@@ -111,8 +111,6 @@ class T5 : public Base {
   }
 
   const Linear& output() const override { return output_; }
-  int64_t max_positions() const override { return INT64_MAX; }
-  int64_t vocabulary() const override { return vocabulary_; }
 
  private:
   void read_feed_forward(const Config& config) {
@@ -275,10 +273,12 @@ std::vector<std::string> names_in_file(const std::string& path) {
   return {path, "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
 }
 
+std::optional<int64_t> position_limit(const Config&) { return std::nullopt; }  // biases only
+
 }  // namespace
 
 extern const Family kT5, kMt5;
-const Family kT5 = {"t5", build_t5, names_in_file};
-const Family kMt5 = {"mt5", build_mt5, names_in_file};
+const Family kT5 = {"t5", build_t5, names_in_file, position_limit};
+const Family kMt5 = {"mt5", build_mt5, names_in_file, position_limit};
 
 }  // namespace rankwise

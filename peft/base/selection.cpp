@@ -1,0 +1,36 @@
+// The road through a stack of layers, narrowed at its end.
+#include "peft/base/selection.h"
+
+#include <numeric>
+
+#include "peft/base/ops/ops.h"
+
+namespace rankwise {
+namespace {
+
+// Whether it pays to compute a last layer for `seen` of `tokens` only.
+bool worth_narrowing(size_t seen, int64_t tokens) {
+  return static_cast<int64_t>(seen) * 8 < tokens * 7;
+}
+
+}  // namespace
+
+StackOutput run_layers(const Pass& pass, at::Tensor hidden, const std::vector<int64_t>& seen,
+                       size_t layers, const LayerOfStack& run) {
+  const Selection all(pass), chosen(pass, seen);
+  for (size_t i = 0; i + 1 < layers; ++i) {
+    hidden = checkpointed(pass, {hidden},
+                          [run, i, all](const auto& inputs) { return run(i, inputs[0], all); });
+  }
+  const bool narrowed = worth_narrowing(seen.size(), hidden.size(0));
+  hidden = run(layers - 1, hidden, narrowed ? chosen : all);
+  return {narrowed ? hidden : chosen(hidden), chosen.pass};
+}
+
+std::vector<int64_t> all_tokens(const Pass& pass) {
+  std::vector<int64_t> index(static_cast<size_t>(pass.places().bounds.back()));
+  std::iota(index.begin(), index.end(), 0);
+  return index;
+}
+
+}  // namespace rankwise
