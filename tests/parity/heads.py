@@ -12,21 +12,18 @@ import json
 import os
 import pathlib
 import random
-import subprocess
 import sys
 import tempfile
 
 sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is called like a library
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
+import tiny_bert
 import torch
 import transformers as T
+from compare import Differences, call, metrics
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
-BINARY = os.environ.get("RANKWISE_BINARY", "build/rankwise")
-ENVIRONMENT = dict(
-    os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
-    OMPI_MCA_hwloc_base_binding_policy="none")  # fmt: skip
 UPDATES, RATE, ROWS, LABELS, VOCABULARY = 4, 3e-3, 6, 3, 96
 CLASSES = {
     "SEQ_CLS": T.AutoModelForSequenceClassification,
@@ -63,40 +60,11 @@ def configs(source):
     }  # fmt: skip
 
 
-class Differences:
-    """Counts what was compared and prints what differs."""
-
-    def __init__(self):
-        self.compared = self.found = 0
-
-    def check(self, equal, where, what):
-        self.compared += 1
-        if not equal:
-            self.found += 1
-            print(f"DIFFERS {where}: {what}", flush=True)
-
-    def close(self, ours, theirs, tolerance, where):
-        self.check(abs(ours - theirs) <= tolerance, where, f"{ours:.7g}, Hugging Face {theirs:.7g}, allowed {tolerance:.1e}")
-
-
-def call(*words):
-    command = [BINARY, *map(str, words), "--threads", "1"]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
-    if done.returncode != 0:
-        raise RuntimeError(f"exit {done.returncode} of {' '.join(command)}\n{done.stderr.strip()[-600:]}")
-    return done.stdout
-
-
 def make_model(config, task, folder, source):
     """Weights far from initial values, so that a detail that is wrong shows in the loss."""
     torch.manual_seed(source.randrange(10**9))
     model = CLASSES[task].from_config(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
-            else:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    tiny_bert.spread_weights(model)
     model.save_pretrained(folder)
 
 
@@ -184,8 +152,7 @@ def compare(family, task, config, folder, source, differences):
 
     def train(to, updates, *more):
         call("finetune", *training, "--output_dir", to, "--max_steps", updates, *update, *more)
-        lines = map(json.loads, (to / "metrics.jsonl").read_text().splitlines())
-        return [line["loss"] for line in lines if "loss" in line]
+        return metrics(to, "loss")
 
     ours = train(output, UPDATES)
     differences.check(len(ours) == UPDATES, where, f"{len(ours)} losses")

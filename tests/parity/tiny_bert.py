@@ -1,6 +1,4 @@
 """What the parity tests compare on: a small random BERT in a shape drawn from a seed, its WordPiece tokenizer, and rows.
-
-The weights are far from initial values, so that a detail that is wrong shows in the loss.
 """
 
 import json
@@ -28,6 +26,16 @@ def make_tokenizer(source):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIAL)
 
 
+def spread_weights(model):
+    """Far from initial values, so that a detail that is wrong shows in the loss."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
+            else:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+
+
 def make_model(folder, source):
     tokenizer = make_tokenizer(source)
     heads = source.choice([2, 3, 4])
@@ -38,12 +46,7 @@ def make_model(folder, source):
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)  # fmt: skip
     torch.manual_seed(source.randrange(10**9))
     model = BertForSequenceClassification(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
-            else:
-                parameter.add_(0.1 * torch.randn_like(parameter))
+    spread_weights(model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return f"{config.num_hidden_layers} layers, {heads} heads, hidden {hidden}, inner {config.intermediate_size}"

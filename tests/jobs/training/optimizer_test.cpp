@@ -14,16 +14,10 @@
 
 #include "distributed/core/error.h"
 #include "peft/hub/json.h"
+#include "tests/jobs/training/numbers.h"
 
 namespace rankwise {
 namespace {
-
-at::Tensor floats(const Json& values) {
-  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kFloat);
-  for (size_t i = 0; i < values.size(); ++i)
-    tensor.mutable_data_ptr<float>()[i] = values[i].get<float>();
-  return tensor;
-}
 
 // Numbers whose squares add up without rounding, in any order.
 at::Tensor sixteenths(int64_t elements) {

@@ -7,16 +7,10 @@
 #include <gtest/gtest.h>
 
 #include "peft/hub/json.h"
+#include "tests/jobs/training/numbers.h"
 
 namespace rankwise {
 namespace {
-
-at::Tensor floats(const Json& values) {
-  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kFloat);
-  for (size_t i = 0; i < values.size(); ++i)
-    tensor.mutable_data_ptr<float>()[i] = values[i].get<float>();
-  return tensor;
-}
 
 std::vector<Trainable> trainables(const Json& golden) {
   std::vector<Trainable> list;

@@ -53,6 +53,18 @@ std::string error_of(Call&& call, ErrorKind kind = ErrorKind::kModel) {
   return "";
 }
 
+// Calls `each` with `whole` once for every bit of its first `end` bytes, that bit flipped.
+template <class Each>
+void with_every_bit_flipped(const std::string& whole, size_t end, const Each& each) {
+  for (size_t at = 0; at < end; ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = whole;
+      damaged[at] = char(damaged[at] ^ (1 << bit));
+      each(damaged);
+    }
+  }
+}
+
 inline void expect_contains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
 }
