@@ -38,29 +38,54 @@ class Merge : public Job {
   std::string output_dir_;
 };
 
-// Fixed rows of ids that reach the whole vocabulary, to compare logits on.
-Unit probe(int64_t vocabulary) {
+// Fixed rows of ids that reach the whole vocabulary, to compare logits on: at every token where the
+// task has one for each.
+Unit probe(int64_t vocabulary, TaskType task) {
   constexpr int64_t kRows = 8, kLength = 16;
   Unit unit;
   unit.text.tokens = at::arange(kRows * kLength).mul(7919).remainder(vocabulary).to(at::kLong);
   for (int64_t row = 0; row <= kRows; ++row) unit.text.bounds.push_back(row * kLength);
   for (int64_t row = 0; row < kRows; ++row) unit.rows.push_back(row);
+  unit.target_index = at::arange(kRows * kLength, at::kLong);
+  if (task == TaskType::kSeq2SeqLm) unit.decoder_text = unit.text;
   return unit;
 }
 
 std::vector<TensorBytes> tensors_of(const AdaptedModel& model, at::ScalarType type) {
   std::vector<TensorBytes> tensors;
-  for (const NamedTensor& parameter : model.base().base->sites.tensors) {
-    tensors.push_back(tensor_bytes(parameter.path, *parameter.tensor, type));
+  const Sites& sites = model.base().base->sites;
+  for (const NamedTensor& parameter : sites.tensors) {
+    const at::Tensor& value = *parameter.tensor;
+    if (!parameter.tied_to.empty()) {
+      if (at::equal(value, *sites.find(parameter.tied_to))) continue;  // the file has it once
+      throw model_error("the adapter changes '{}', which config.json ties to '{}'", parameter.path,
+                        parameter.tied_to);
+    }
+    tensors.push_back(tensor_bytes(parameter.path, parameter.transposed ? value.t() : value, type));
   }
   return tensors;
+}
+
+// transformers' class for a task with a head of its own; a language model's is the base's.
+std::optional<std::string> class_of(const Setup& setup) {
+  const std::string prefix = family_of(setup.config).class_prefix;
+  switch (setup.task_type) {
+    case TaskType::kSeqCls:
+      return prefix + "ForSequenceClassification";
+    case TaskType::kTokenCls:
+      return prefix + "ForTokenClassification";
+    case TaskType::kQuestionAns:
+      return prefix + "ForQuestionAnswering";
+    default:
+      return std::nullopt;
+  }
 }
 
 Json merged_config(const Setup& setup, const std::string& torch_dtype) {
   Json config = setup.config.json();
   std::vector<std::string> labels = setup.task->label_names();
   if (setup.task->regression()) labels = {"LABEL_0"};
-  config["architectures"] = {"BertForSequenceClassification"};
+  if (const auto name = class_of(setup)) config["architectures"] = {*name};
   config.erase("torch_dtype");
   config["dtype"] = torch_dtype;
   if (labels.empty()) return config;
@@ -82,7 +107,8 @@ void write_folder(const Setup& setup, const AdaptedModel& model, const fs::path&
                      to_safetensors(tensors_of(model, setup.precision.base)));
   write_file_durably(folder / "config.json", pretty(merged_config(setup, torch_dtype)));
   for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"}) {
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
+        "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "generation_config.json"}) {
     if (fs::exists(setup.model_folder / name))
       write_file_durably(folder / name,
                          read_text_file(setup.model_folder / name, ErrorKind::kModel));
@@ -102,7 +128,7 @@ Outcome Merge::run(JobContext& context, const Fields&) {
   Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
-  const Unit unit = probe(setup.vocabulary);
+  const Unit unit = probe(setup.vocabulary, setup.task_type);
   const at::Tensor adapted = model.evaluate(unit).logits;
   together(context.communicator, "merging", [&] { model.merge(setup.precision.base); });
   const double change = (model.evaluate(unit).logits - adapted).abs().max().item<double>();

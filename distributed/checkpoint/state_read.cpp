@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "distributed/checkpoint/state.h"
 #include "distributed/checkpoint/state_format.h"
@@ -32,8 +33,9 @@ herr_t note_attribute(hid_t, const char* name, const H5A_info_t*, void* names) t
 
 class Reader {
  public:
-  explicit Reader(const std::filesystem::path& path)
-      : path_(path), file_bytes_(size_of(path)), unread_bytes_(file_bytes_), file_(open(path)) {}
+  // image: the HDF5 file, without its seal.
+  Reader(const std::filesystem::path& path, std::string& image)
+      : path_(path), file_bytes_(image.size()), unread_bytes_(file_bytes_), file_(open(path, image)) {}
 
   State state() {
     State state;
@@ -75,19 +77,11 @@ class Reader {
                        fmt::format(text, std::forward<Args>(args)...));
   }
 
-  static uint64_t size_of(const std::filesystem::path& path) {
-    std::error_code error;
-    const bool regular = std::filesystem::is_regular_file(path, error);
-    const uint64_t size = regular ? std::filesystem::file_size(path, error) : 0;
-    if (error) throw model_error("{}: cannot be read: {}", path.string(), error.message());
-    if (!regular) throw model_error("{}: not a file", path.string());
-    return size;
-  }
-
-  static Handle open(const std::filesystem::path& path) {
+  static Handle open(const std::filesystem::path& path, std::string& image) {
     try {
       const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "making a property list");
-      checked(H5Pset_file_locking(access, false, true), "turning file locking off");
+      checked(H5Pset_fapl_core(access, image.size(), false), "choosing the core driver");
+      checked(H5Pset_file_image(access, image.data(), image.size()), "placing the image");
       return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "opening the file"};
     } catch (const Hdf5Failure& failure) {
       throw model_error("{}: no whole HDF5 file ({} failed)", path.string(), failure.doing);
@@ -173,11 +167,33 @@ class Reader {
   std::string place_ = "the root group";
 };
 
+std::string bytes_of(const std::filesystem::path& path) {
+  std::error_code error;
+  const bool regular = std::filesystem::is_regular_file(path, error);
+  if (error) throw model_error("{}: cannot be read: {}", path.string(), error.message());
+  if (!regular) throw model_error("{}: not a file", path.string());
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(std::filesystem::file_size(path), '\0');
+  if (!file.read(bytes.data(), std::ssize(bytes)))
+    throw model_error("{}: cannot be read", path.string());
+  return bytes;
+}
+
+std::string unsealed(const std::filesystem::path& path, std::string bytes) {
+  const size_t seal = seal_of("").size();
+  const size_t size = bytes.size() < seal ? 0 : bytes.size() - seal;
+  if (seal_of({bytes.data(), size}) != std::string_view(bytes).substr(size))
+    throw model_error("{}: not whole: its last line is no checksum of the rest", path.string());
+  bytes.resize(size);
+  return bytes;
+}
+
 }  // namespace
 
 State read_hdf5(const std::filesystem::path& file) {
+  std::string image = unsealed(file, bytes_of(file));
   const auto lock = hdf5_lock();
-  return Reader(file).state();
+  return Reader(file, image).state();
 }
 
 }  // namespace rankwise

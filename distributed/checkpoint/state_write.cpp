@@ -1,7 +1,6 @@
 // State → the bytes of an HDF5 file. The same state gives the same bytes: nothing in it tells the
 // time. The core driver's buffer is taken at close and not by H5Fget_file_image, which before HDF5
-// 1.14.7 gives images with a wrong superblock checksum (HDFGroup/hdf5#1915); and only formats with
-// checksums let damage be found.
+// 1.14.7 gives images with a wrong superblock checksum (HDFGroup/hdf5#1915).
 #include <algorithm>
 #include <cstring>
 #include <set>
@@ -169,7 +168,7 @@ std::string to_hdf5(const State& state) {
   } catch (const Hdf5Failure& failure) {
     throw internal_error("HDF5 image of the state: {} failed ({})", failure.doing, place);
   }
-  return image;
+  return image + seal_of(image);
 }
 
 }  // namespace rankwise

@@ -20,6 +20,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kBert;
-const Family kBert = {"bert", build, post_norm_encoder_names, table_of_positions};
+const Family kBert = {"bert", "Bert", build, post_norm_encoder_names, table_of_positions};
 
 }  // namespace rankwise

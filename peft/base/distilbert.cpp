@@ -45,6 +45,7 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kDistilbert;
-const Family kDistilbert = {"distilbert", build, post_norm_encoder_names, table_of_positions};
+const Family kDistilbert = {"distilbert", "DistilBert", build, post_norm_encoder_names,
+                            table_of_positions};
 
 }  // namespace rankwise

@@ -34,7 +34,8 @@ class Base {
 };
 
 struct Family {
-  const char* model_type;  // config.json's
+  const char* model_type;    // config.json's
+  const char* class_prefix;  // of transformers' classes: "Bert" in BertForSequenceClassification
   std::unique_ptr<Base> (*build)(const Config& config, const BuildOptions& options,
                                  WeightSource& source);
   // The names under which a checkpoint may hold a parameter, most usual first.

@@ -46,6 +46,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kGemma2;
-const Family kGemma2 = {"gemma2", build, rotary_decoder_names, table_of_positions};
+const Family kGemma2 = {"gemma2", "Gemma2", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

@@ -131,6 +131,6 @@ std::vector<std::string> names_in_file(const std::string& path) {
 }  // namespace
 
 extern const Family kGpt2;
-const Family kGpt2 = {"gpt2", build, names_in_file, table_of_positions};
+const Family kGpt2 = {"gpt2", "GPT2", build, names_in_file, table_of_positions};
 
 }  // namespace rankwise

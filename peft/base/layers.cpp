@@ -18,7 +18,7 @@ at::Tensor* Sites::find(const std::string& path) const {
 void ModelBuilder::add(at::Tensor& tensor, WeightRequest request) {
   tensor = source_.get(request);
   sites_.tensors.push_back(
-      {std::move(request.path), &tensor, request.transposed, !request.tied_to.empty()});
+      {std::move(request.path), &tensor, request.transposed, std::move(request.tied_to)});
 }
 
 void ModelBuilder::linear(Linear& layer, WeightRequest weight, bool bias) {

@@ -59,7 +59,7 @@ struct NamedTensor {
   std::string path;  // Hugging Face's parameter name
   at::Tensor* tensor;
   bool transposed = false;  // in the file
-  bool tied = false;        // another parameter of the file: not in it under this name
+  std::string tied_to;      // the path of the parameter that it is another use of
 };
 
 // Everything of a built model that a method can act on or take over. Pointers stay valid as long as

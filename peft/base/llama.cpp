@@ -17,6 +17,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kLlama;
-const Family kLlama = {"llama", build, rotary_decoder_names, table_of_positions};
+const Family kLlama = {"llama", "Llama", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

@@ -17,6 +17,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kMistral;
-const Family kMistral = {"mistral", build, rotary_decoder_names, table_of_positions};
+const Family kMistral = {"mistral", "Mistral", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

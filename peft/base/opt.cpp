@@ -158,6 +158,6 @@ std::vector<std::string> names_in_file(const std::string& path) {
 }  // namespace
 
 extern const Family kOpt;
-const Family kOpt = {"opt", build, names_in_file, table_of_positions};
+const Family kOpt = {"opt", "OPT", build, names_in_file, table_of_positions};
 
 }  // namespace rankwise

@@ -17,6 +17,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kQwen2;
-const Family kQwen2 = {"qwen2", build, rotary_decoder_names, table_of_positions};
+const Family kQwen2 = {"qwen2", "Qwen2", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

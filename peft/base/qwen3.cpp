@@ -19,6 +19,6 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
 }  // namespace
 
 extern const Family kQwen3;
-const Family kQwen3 = {"qwen3", build, rotary_decoder_names, table_of_positions};
+const Family kQwen3 = {"qwen3", "Qwen3", build, rotary_decoder_names, table_of_positions};
 
 }  // namespace rankwise

@@ -28,6 +28,6 @@ std::optional<int64_t> position_limit(const Config& config) {
 }  // namespace
 
 extern const Family kRoberta;
-const Family kRoberta = {"roberta", build, post_norm_encoder_names, position_limit};
+const Family kRoberta = {"roberta", "Roberta", build, post_norm_encoder_names, position_limit};
 
 }  // namespace rankwise

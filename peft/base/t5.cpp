@@ -278,7 +278,7 @@ std::optional<int64_t> position_limit(const Config&) { return std::nullopt; }  /
 }  // namespace
 
 extern const Family kT5, kMt5;
-const Family kT5 = {"t5", build_t5, names_in_file, position_limit};
-const Family kMt5 = {"mt5", build_mt5, names_in_file, position_limit};
+const Family kT5 = {"t5", "T5", build_t5, names_in_file, position_limit};
+const Family kMt5 = {"mt5", "MT5", build_mt5, names_in_file, position_limit};
 
 }  // namespace rankwise

@@ -164,6 +164,13 @@ def compare(family, task, config, folder, source, differences):
     with torch.no_grad():
         wanted = loss_of(PeftModel.from_pretrained(load_base(base, task), output).eval(), rows, task, pad).item()
     differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss")
+    if task == "SEQ_CLS":  # what transformers makes of the merged folder
+        call("merge", *given, "--adapter_name_or_path", output, "--output_dir", folder / "merged")
+        with torch.no_grad():
+            merged = loss_of(load_base(folder / "merged", task), rows, task, pad).item()
+        differences.close(merged, wanted, 2e-5 * max(1, wanted), f"{where}, merged")
+        written = json.loads((folder / "merged" / "config.json").read_text())["architectures"]
+        differences.check(written == [type(load_base(base, task)).__name__], where, f"merged: architectures {written}")
     if family in ("bert", "opt_post", "qwen3"):
         differences.close(train(folder / "bf16", 1, "--bf16")[0], losses[0], 0.05 * max(1, losses[0]), f"{where}, bf16")
 
