@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace rankwise {
 
@@ -22,6 +23,9 @@ struct State {
 // The bytes of an HDF5 file, built in memory. float32, float64, int64, int32, uint8, bfloat16 (as
 // uint16 with an attribute). The same state gives the same bytes. Errors: kInternal.
 std::string to_hdf5(const State& state);
+
+// What stands behind the HDF5 file in state.h5: a checksum of every byte of it.
+std::string seal_of(std::string_view hdf5_file);
 
 // Reads and verifies every checksum. Errors: kModel, naming file and dataset.
 State read_hdf5(const std::filesystem::path& file);

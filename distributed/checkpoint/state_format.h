@@ -70,12 +70,6 @@ inline std::string dataset_checksum(std::string_view path, std::string_view dtyp
   return checksum.text();
 }
 
-inline std::string seal_of(std::string_view hdf5_file) {
-  Checksum checksum;
-  checksum.add(hdf5_file);
-  return "\nrankwise " + checksum.text() + "\n";
-}
-
 using Texts = std::map<std::string, std::string>;
 
 inline std::string root_checksum(const Texts& attributes, const Texts& dataset_checksums) {

@@ -33,9 +33,9 @@ herr_t note_attribute(hid_t, const char* name, const H5A_info_t*, void* names) t
 
 class Reader {
  public:
-  // image: the HDF5 file, without its seal.
-  Reader(const std::filesystem::path& path, std::string& image)
-      : path_(path), file_bytes_(image.size()), unread_bytes_(file_bytes_), file_(open(path, image)) {}
+  // file_bytes: of the HDF5 file, without its seal.
+  Reader(const std::filesystem::path& path, uint64_t file_bytes)
+      : path_(path), file_bytes_(file_bytes), unread_bytes_(file_bytes), file_(open(path)) {}
 
   State state() {
     State state;
@@ -77,11 +77,10 @@ class Reader {
                        fmt::format(text, std::forward<Args>(args)...));
   }
 
-  static Handle open(const std::filesystem::path& path, std::string& image) {
+  static Handle open(const std::filesystem::path& path) {
     try {
       const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "making a property list");
-      checked(H5Pset_fapl_core(access, image.size(), false), "choosing the core driver");
-      checked(H5Pset_file_image(access, image.data(), image.size()), "placing the image");
+      checked(H5Pset_file_locking(access, false, true), "turning file locking off");
       return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "opening the file"};
     } catch (const Hdf5Failure& failure) {
       throw model_error("{}: no whole HDF5 file ({} failed)", path.string(), failure.doing);
@@ -179,21 +178,22 @@ std::string bytes_of(const std::filesystem::path& path) {
   return bytes;
 }
 
-std::string unsealed(const std::filesystem::path& path, std::string bytes) {
+// How many bytes the seal stands for.
+uint64_t sealed_bytes(const std::filesystem::path& path) {
+  const std::string bytes = bytes_of(path);
   const size_t seal = seal_of("").size();
   const size_t size = bytes.size() < seal ? 0 : bytes.size() - seal;
   if (seal_of({bytes.data(), size}) != std::string_view(bytes).substr(size))
     throw model_error("{}: not whole: its last line is no checksum of the rest", path.string());
-  bytes.resize(size);
-  return bytes;
+  return size;
 }
 
 }  // namespace
 
 State read_hdf5(const std::filesystem::path& file) {
-  std::string image = unsealed(file, bytes_of(file));
+  const uint64_t bytes = sealed_bytes(file);
   const auto lock = hdf5_lock();
-  return Reader(file, image).state();
+  return Reader(file, bytes).state();
 }
 
 }  // namespace rankwise

@@ -154,6 +154,12 @@ void write_state(hid_t file, const State& state, std::string& place) {
 
 }  // namespace
 
+std::string seal_of(std::string_view hdf5_file) {
+  Checksum checksum;
+  checksum.add(hdf5_file);
+  return "\nrankwise " + checksum.text() + "\n";
+}
+
 std::string to_hdf5(const State& state) {
   for (const auto& [path, tensor] : state.tensors) check_path(path);
   for (const auto& [path, comment] : state.comments) {

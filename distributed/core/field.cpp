@@ -163,6 +163,12 @@ Field& Field::default_text(std::string text) {
   return *this;
 }
 
+void Field::become(Field other) {
+  other.group_ = group_;
+  if (given_) other.set(text());
+  *this = std::move(other);
+}
+
 bool Field::is_bool() const {
   return std::holds_alternative<bool*>(value_) ||
          std::holds_alternative<std::optional<bool>*>(value_);
@@ -211,6 +217,10 @@ Field& Fields::insert(Field field) {
   field.group_ = group_;
   field.default_ = field.text();
   return fields_.emplace_back(std::move(field));
+}
+
+void Fields::remove(std::string_view name) {
+  std::erase_if(fields_, [&](const Field& field) { return field.name() == name; });
 }
 
 const Field* Fields::find(std::string_view name) const {

@@ -39,6 +39,10 @@ class Field {
   bool given() const { return given_; }        // set explicitly (config file or command line)
   const std::string& default_text() const { return default_; }  // as --help shows it
 
+  // The same option as another declares it, with its value, bounds and help; where this one was given, with its text.
+  // Errors: kUsage: the text is none that the other takes.
+  void become(Field other);
+
   // Parses and stores. Lists are comma-separated; booleans true|false; an empty text empties an optional.
   // Throws Error(kUsage) naming the option, the text and what is allowed.
   void set(std::string_view text);
@@ -63,6 +67,8 @@ class Fields {
   Field& add(std::string name, T& value, std::string help) {
     return insert(Field(std::move(name), FieldValue(&value), std::move(help)));
   }
+  void add(Field field) { fields_.push_back(std::move(field)); }  // keeps its group
+  void remove(std::string_view name);
   std::vector<Field>& all() { return fields_; }
   const std::vector<Field>& all() const { return fields_; }
   Field* find(std::string_view name);  // nullptr where there is none

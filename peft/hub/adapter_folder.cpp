@@ -2,6 +2,8 @@
 // peft/methods.
 #include "peft/hub/adapter_folder.h"
 
+#include "peft/hub/torch_file.h"
+
 namespace rankwise {
 namespace fs = std::filesystem;
 namespace {
@@ -29,11 +31,8 @@ Json read_config(const fs::path& folder) {
 std::vector<TensorEntry> read_weights(const fs::path& folder) {
   const fs::path file = folder / "adapter_model.safetensors", pickle = folder / "adapter_model.bin";
   if (fs::exists(file)) return read_safetensors_header(file);
-  if (!fs::exists(pickle))
-    throw model_error("{}: has no adapter_model.safetensors", folder.string());
-  throw Error(ErrorKind::kModel,
-              fmt::format("{}: pickled weights are not supported yet", pickle.string()),
-              pickle_conversion(folder.string(), "adapter_model.bin", "adapter_model.safetensors"));
+  if (fs::exists(pickle)) return read_torch_file(pickle);
+  throw model_error("{}: has no adapter_model.safetensors", folder.string());
 }
 
 // labels.json spells the names as config.json does: id2label {"0": "neg"}, label2id {"neg": 0}.

@@ -23,7 +23,7 @@ struct AdapterFolder {
   std::filesystem::path folder;
 };
 
-// Errors: kModel naming the file: no such folder, no adapter_config.json, no peft_type, pickled or
+// Errors: kModel naming the file: no such folder, no adapter_config.json, no peft_type, damaged or
 // missing weights, lying headers, labels that do not count from 0.
 AdapterFolder read_adapter_folder(const std::filesystem::path& folder);
 

@@ -1,5 +1,5 @@
 // Which files hold a model's tensors: the table of weight formats. The formats themselves are
-// elsewhere (safetensors.cpp).
+// elsewhere (safetensors.cpp, torch_file.cpp, gguf.cpp).
 #include "peft/hub/tensor_file.h"
 
 #include <map>
@@ -7,14 +7,17 @@
 
 #include "peft/hub/gguf_model.h"
 #include "peft/hub/json.h"
+#include "peft/hub/torch_file.h"
 
 namespace rankwise {
 namespace {
 
 using std::filesystem::path;
 
+using Read = std::vector<TensorEntry> (*)(const path& file);
+
 // The shards that an index names. Each tensor must be in the shard that the index says.
-std::vector<TensorEntry> read_shards(const path& index_file) {
+std::vector<TensorEntry> read_shards(const path& index_file, Read read_shard) {
   const Json index = read_json(index_file);
   const auto refuse = [&](const std::string& what) {
     return model_error("{}: {}", index_file.string(), what);
@@ -36,7 +39,7 @@ std::vector<TensorEntry> read_shards(const path& index_file) {
   for (const auto& [shard, names] : names_by_shard) {
     const path file = index_file.parent_path() / shard;
     if (!std::filesystem::exists(file)) throw refuse(fmt::format("the shard {} is missing", shard));
-    for (TensorEntry& entry : read_safetensors_header(file)) {
+    for (TensorEntry& entry : read_shard(file)) {
       const auto [other, is_new] = shard_of.emplace(entry.name, shard);
       if (!is_new)
         throw refuse(
@@ -53,39 +56,23 @@ std::vector<TensorEntry> read_shards(const path& index_file) {
   return all;
 }
 
-std::vector<TensorEntry> refuse_pickle(const path& file) {
-  const std::string folder = file.parent_path().string();
-  throw Error(ErrorKind::kModel,
-              fmt::format("{}: pickled weights are not supported yet", file.string()),
-              pickle_conversion(folder, "pytorch_model*.bin", "model.safetensors"));
-}
-
 // Looked for in this order. One more format is one more row.
 constexpr struct {
   const char* file;
-  std::vector<TensorEntry> (*read)(const path& file);
+  Read read;
 } kFormats[] = {
     {"model.safetensors", read_safetensors_header},
-    {"model.safetensors.index.json", read_shards},
-    {"pytorch_model.bin", refuse_pickle},
-    {"pytorch_model.bin.index.json", refuse_pickle},
+    {"model.safetensors.index.json",
+     [](const path& file) { return read_shards(file, read_safetensors_header); }},
+    {"pytorch_model.bin", read_torch_file},
+    {"pytorch_model.bin.index.json",
+     [](const path& file) { return read_shards(file, read_torch_file); }},
 };
 
 }  // namespace
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
-std::string pickle_conversion(const std::string& folder, const std::string& pickles,
-                              const std::string& to) {
-  return fmt::format(
-      "convert it with: cd '{}' && python3 -c \"import glob, torch, safetensors.torch as s; "
-      "s.save_file({{k: v.clone(memory_format=torch.contiguous_format) for f in glob.glob('{}') "
-      "for k, v in torch.load(f, "
-      "weights_only=True).items()}}, '{}', "
-      "{{'format': 'pt'}})\"",
-      folder, pickles, to);
 }
 
 std::vector<TensorEntry> list_model_tensors(const path& model) {

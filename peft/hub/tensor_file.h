@@ -46,14 +46,9 @@ struct TensorBytes {
 // I32, BF16 before F16), then by name.
 std::string to_safetensors(std::vector<TensorBytes> tensors);
 
-// The command that turns a folder's pickled weights (a glob) into a .safetensors file: the hint
-// where we refuse them.
-std::string pickle_conversion(const std::string& folder, const std::string& pickles,
-                              const std::string& to);
-
-// Every tensor of a model folder: model.safetensors, or the shards of model.safetensors.index.json.
-// (pytorch_model.bin is not read yet.) Or of a .gguf file, under Hugging Face's names. Errors:
-// kModel: no weights found (names what was looked for), a shard missing, a name twice.
+// Every tensor of a model folder: model.safetensors or pytorch_model.bin, or the shards of their
+// .index.json. Or of a .gguf file, under Hugging Face's names. Errors: kModel: no weights found
+// (names what was looked for), a shard missing, a name twice.
 std::vector<TensorEntry> list_model_tensors(const std::filesystem::path& model);
 
 }  // namespace rankwise

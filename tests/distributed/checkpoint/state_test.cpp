@@ -14,7 +14,6 @@
 #include <random>
 #include <thread>
 
-#include "distributed/checkpoint/state_format.h"
 #include "distributed/core/error.h"
 
 namespace rankwise {

@@ -3,6 +3,7 @@
 Usage: python make.py (needs torch, transformers, peft, safetensors)
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -44,6 +45,21 @@ def mixed():
     tensors = {f"t{index:02}": (torch.randn(2, 3) * 9).to(dtype) for index, dtype in enumerate(types)}
     tensors |= {"scalar": torch.tensor(1.5), "empty": torch.zeros(0, 3), 'odd "\\\n\t\x01\x7f é': torch.ones(1), "a.bf16": torch.ones(3, dtype=torch.bfloat16)}
     safetensors.torch.save_file(tensors, HERE / "mixed.safetensors", {"format": "pt"})
+
+
+def pickled():
+    """What is in mixed.safetensors as torch.save writes it and as it did before 1.6; two names for one storage, a view, a parameter."""
+    tensors = collections.OrderedDict(safetensors.torch.load_file(HERE / "mixed.safetensors"))
+    tensors["same"] = tensors["t08"]
+    tensors["row"] = tensors["t08"][1]
+    tensors["parameter"] = torch.nn.Parameter(tensors["t07"].clone())
+    tensors._metadata = collections.OrderedDict({"": {"version": 1}})  # as a module's state_dict has it
+    (HERE / "torch").mkdir(exist_ok=True)
+    torch.save(tensors, HERE / "torch" / "zip.bin")
+    torch.save(tensors, HERE / "torch" / "legacy.bin", _use_new_zipfile_serialization=False)
+    torch.save({"transposed": torch.ones(2, 3).t()}, HERE / "torch" / "transposed.bin")
+    torch.save({"step": 3, "weight": torch.ones(1)}, HERE / "torch" / "number.bin")
+    torch.save([torch.ones(1)], HERE / "torch" / "list.bin")
 
 
 def tiny(kind, name):
@@ -94,5 +110,6 @@ def cards():
 
 dumps()
 mixed()
+pickled()
 adapter()
 cards()

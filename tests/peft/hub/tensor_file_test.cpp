@@ -68,8 +68,18 @@ TEST(ListModelTensors, SaysWhatItLookedFor) {
                   "no weights found (looked for model.safetensors, model.safetensors.index.json, "
                   "pytorch_model.bin");
   folder.write("pytorch_model.bin", "PK");
-  expect_contains(refused(folder),
-                  "pytorch_model.bin: pickled weights are not supported yet\nconvert it with: cd ");
+  expect_contains(refused(folder), "pytorch_model.bin: ");
+}
+
+TEST(ListModelTensors, PickledWeightsAndTheirShards) {
+  const TemporaryFolder folder;
+  const std::string pickled = bytes_of_file(kGolden / "torch" / "zip.bin");
+  folder.write("pytorch_model.bin", pickled);
+  EXPECT_EQ(names_in(folder).size(), 17u);
+  folder.write("other/pytorch_model-1.bin", pickled);
+  folder.write("other/pytorch_model.bin.index.json",
+               R"({"weight_map": {"t00": "pytorch_model-1.bin", "row": "pytorch_model-1.bin"}})");
+  EXPECT_EQ(list_model_tensors(folder.path() / "other").size(), 17u);
 }
 
 }  // namespace
