@@ -1,4 +1,5 @@
-// --peft_type and the options of every method.
+// --peft_type and the options of every method. An option that several methods have is declared by
+// each of them, and is one option: the method that is taken says what it means.
 #pragma once
 
 #include <memory>
@@ -13,14 +14,20 @@ namespace rankwise {
 class MethodOptions {
  public:
   MethodOptions();
-  void declare(Fields& fields);
-  // The method of the adapter folder where there is one, else that of --peft_type with its options.
-  // Errors: kUsage.
+  void declare(Fields& fields);  // which must outlive this
+  // The method of the adapter folder where there is one, else that of --peft_type with its options;
+  // those of other methods leave the fields. Errors: kUsage: an option of another method was given.
   std::unique_ptr<Method> take(const Setup& setup);
 
  private:
+  struct Candidate {
+    std::string peft_type;
+    std::unique_ptr<Method> method;
+    Fields fields;
+  };
   std::string peft_type_ = "LORA";
-  std::vector<std::unique_ptr<Method>> methods_;  // as in methods()
+  std::vector<Candidate> candidates_;
+  Fields* fields_ = nullptr;
 };
 
 }  // namespace rankwise

@@ -3,10 +3,11 @@
 
 namespace rankwise {
 
+std::unique_ptr<Method> make_ia3();
 std::unique_ptr<Method> make_lora();
 
 const std::vector<MethodEntry>& methods() {
-  static const std::vector<MethodEntry> list = {{"LORA", make_lora}};
+  static const std::vector<MethodEntry> list = {{"LORA", make_lora}, {"IA3", make_ia3}};
   return list;
 }
 
@@ -19,7 +20,8 @@ std::unique_ptr<Method> make_method(const std::string& peft_type) {
   const std::string near = nearest_name(peft_type, known);
   throw Error(ErrorKind::kUsage,
               fmt::format("--peft_type {}: not a method that is supported", peft_type),
-              near.empty() ? "supported: LORA" : fmt::format("did you mean {}?", near));
+              near.empty() ? fmt::format("supported: {}", fmt::join(known, ", "))
+                           : fmt::format("did you mean {}?", near));
 }
 
 }  // namespace rankwise
