@@ -24,25 +24,25 @@ using torch::autograd::variable_list;
 struct LoraCall {
   DropoutCall dropout;
   double scale;
+  FrozenWeight weight;
 };
 
 struct LoraLinear : Function<LoraLinear> {
   // x [T, in], a [R, in], b [out, R]
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a,
-                            const at::Tensor& b, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, LoraCall call) {
+                            const at::Tensor& b, const std::optional<at::Tensor>& bias,
+                            LoraCall call) {
     const at::Tensor small = at::linear(call.dropout(x), a);  // [T, R]
-    at::Tensor y = product(x, weight, bias.value_or(at::Tensor()));
+    at::Tensor y = product(x, call.weight, bias.value_or(at::Tensor()));
     context->saved_data["bias"] = bias.has_value();
     y.addmm_(small, b.t(), 1, call.scale);
-    context->save_for_backward({x, a, b, weight, small});
+    context->save_for_backward({x, a, b, small});
     keep(context, std::move(call));
     return y;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &a = saved[1], &b = saved[2], &weight = saved[3],
-                     &small = saved[4];
+    const at::Tensor &x = saved[0], &a = saved[1], &b = saved[2], &small = saved[3];
     const at::Tensor grad = grads[0].contiguous();
     const LoraCall& call = kept<LoraCall>(context);
     const at::Tensor grad_small = at::mm(grad, b).mul_(call.scale);      // [T, R]
@@ -50,12 +50,12 @@ struct LoraLinear : Function<LoraLinear> {
     const at::Tensor grad_b = at::mm(grad.t(), small).mul_(call.scale);  // [out, R]
     at::Tensor grad_x, grad_bias;
     if (context->needs_input_grad(0)) {
-      grad_x = product_backward(grad, weight);
+      grad_x = product_backward(grad, call.weight);
       call.dropout.add_to(grad_x, at::mm(grad_small, a));
     }
-    if (context->saved_data["bias"].toBool() && context->needs_input_grad(4))
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(3))
       grad_bias = grad.sum(0);
-    return {grad_x, grad_a, grad_b, at::Tensor(), grad_bias, at::Tensor()};
+    return {grad_x, grad_a, grad_b, grad_bias, at::Tensor()};
   }
 };
 
@@ -65,18 +65,23 @@ struct LoraAdapter : LinearAdapter {
   uint32_t site = 0;
 
   at::Tensor forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const override {
-    return LoraLinear::apply(x.contiguous(), a, b, linear.weight, optional(linear.bias),
-                             LoraCall{DropoutCall(pass, {site, dropout}), scale});
+    return LoraLinear::apply(x.contiguous(), a, b, optional(linear.bias),
+                             LoraCall{DropoutCall(pass, {site, dropout}), scale, linear.frozen()});
   }
 };
 
 // peft's constants.py: TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 const std::vector<std::pair<std::string, std::vector<std::string>>> kDefaultTargets = {
-    {"bert", {"query", "value"}},        {"gemma2", {"q_proj", "v_proj"}},
-    {"gpt2", {"c_attn"}},                {"llama", {"q_proj", "v_proj"}},
-    {"mistral", {"q_proj", "v_proj"}},   {"mt5", {"q", "v"}},
-    {"opt", {"q_proj", "v_proj"}},       {"qwen2", {"q_proj", "v_proj"}},
-    {"qwen3", {"q_proj", "v_proj"}},     {"roberta", {"query", "value"}},
+    {"bert", {"query", "value"}},
+    {"gemma2", {"q_proj", "v_proj"}},
+    {"gpt2", {"c_attn"}},
+    {"llama", {"q_proj", "v_proj"}},
+    {"mistral", {"q_proj", "v_proj"}},
+    {"mt5", {"q", "v"}},
+    {"opt", {"q_proj", "v_proj"}},
+    {"qwen2", {"q_proj", "v_proj"}},
+    {"qwen3", {"q_proj", "v_proj"}},
+    {"roberta", {"query", "value"}},
     {"t5", {"q", "v"}},
 };
 
