@@ -8,6 +8,7 @@
 #include "data/chat/builtins.h"
 #include "data/chat/evaluator.h"
 #include "data/tokenizers/section.h"
+#include "peft/hub/gguf_model.h"
 
 namespace rankwise {
 namespace {
@@ -89,6 +90,19 @@ std::optional<std::string> source_in(const Section& config, const std::string& n
     known += (known.empty() ? "" : ", ") + item.text("name");
   }
   throw value.error(fmt::format("has no template '{}' (there are: {})", name, known));
+}
+
+std::optional<ChatTemplate> chat_template_of_gguf(const fs::path& file) {
+  const GgufTokenizer tables = gguf_tokenizer(read_gguf(file));
+  if (!tables.chat_template) return std::nullopt;
+  Json tokens = Json::object();
+  for (const auto& [name, id] : {std::pair{"bos_token", tables.bos_id},
+                                 {"eos_token", tables.eos_id},
+                                 {"unk_token", tables.unknown_id},
+                                 {"pad_token", tables.padding_id}}) {
+    if (id) tokens[name] = tables.tokens[static_cast<size_t>(*id)];
+  }
+  return ChatTemplate(*tables.chat_template, file.string(), tokens);
 }
 
 }  // namespace
@@ -196,6 +210,7 @@ ChatText ChatTemplate::render_turns(const OrderedJson& conversation, bool add_ge
 }
 
 std::optional<ChatTemplate> load_chat_template(const fs::path& folder, const std::string& name) {
+  if (is_gguf(folder)) return chat_template_of_gguf(folder);
   const fs::path file = folder / "chat_template.jinja",
                  config_file = folder / "tokenizer_config.json";
   const Json config_json = fs::exists(config_file) ? read_json(config_file) : Json::object();

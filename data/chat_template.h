@@ -47,8 +47,8 @@ class ChatTemplate {
 };
 
 // chat_template.jinja, or "chat_template" of tokenizer_config.json: a text, or a list of
-// {"name", "template"}, of which `name` is taken. Nothing where the folder has neither. Errors:
-// kModel.
+// {"name", "template"}, of which `name` is taken; or what a .gguf file has. Nothing where there is
+// none. Errors: kModel.
 std::optional<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder,
                                                const std::string& name = "default");
 

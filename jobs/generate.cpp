@@ -3,14 +3,13 @@
 #include "peft/model/generate.h"
 
 #include <algorithm>
-#include <map>
+#include <chrono>
 
 #include "data/plan.h"
-#include "data/readers/reader.h"
-#include "data/tasks/columns.h"
+#include "data/stop_strings.h"
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
-#include "jobs/setup.h"
+#include "jobs/prompts.h"
 
 namespace rankwise {
 namespace {
@@ -22,36 +21,34 @@ class Generate : public Job {
   Outcome run(JobContext& context, const Fields& fields) override;
 
  private:
-  struct Input {
-    std::string text;  // empty for rows of ids
-    std::vector<int64_t> ids;
-  };
-  std::vector<Input> read_prompts(const Setup& setup) const;
+  void check() const;
   GenerationOptions resolve(const Setup& setup) const;
-  std::string lines(const AdaptedModel& model, const Setup& setup, const std::vector<Input>& inputs,
-                    const UnitRows& unit, const GenerationOptions& options) const;
-  bool ends_in_stop(const std::string& text) const;
+  // Whether the text appears on a terminal while it is made.
+  bool streams(const JobContext& context, const Setup& setup,
+               const GenerationOptions& options) const;
+  std::vector<std::vector<int64_t>> texts_of(JobContext& context, const AdaptedModel& model,
+                                             const Setup& setup,
+                                             const std::vector<PromptRow>& inputs,
+                                             const UnitRows& unit,
+                                             const GenerationOptions& options) const;
 
   ModelOptions model_;
   MachineOptions machine_;
   DataOptions data_;
-  std::string prompt_, prompt_file_, output_file_, prompt_column_ = "prompt";
+  PromptOptions prompts_;
+  std::string output_file_, early_stopping_;
   std::vector<std::string> stop_;
   bool ignore_eos_ = false;
   int64_t unit_rows_ = 8, seed_ = 42, num_return_sequences_ = 1;
-  std::optional<int64_t> max_new_tokens_, top_k_;
+  std::optional<int64_t> max_new_tokens_, top_k_, num_beams_;
   std::optional<bool> do_sample_;
-  std::optional<double> temperature_, top_p_, repetition_penalty_;
+  std::optional<double> temperature_, top_p_, repetition_penalty_, length_penalty_;
 };
 
 void Generate::declare(Fields& fields) {
   model_.declare_base(fields);
   model_.declare_adapter(fields);
-  fields.group("prompts");
-  fields.add("prompt", prompt_, "one prompt");
-  fields.add("prompt_file", prompt_file_,
-             ".txt, a prompt a line, or .jsonl with rows of \"prompt\" or of \"input_ids\"");
-  fields.add("prompt_column", prompt_column_, "column with the prompt");
+  prompts_.declare(fields);
   fields.add("output_file", output_file_, "JSONL: prompt, text, input_ids, new_ids, in order")
       .default_text("standard output");
   fields.group("generation");
@@ -74,6 +71,19 @@ void Generate::declare(Fields& fields) {
       .add("repetition_penalty", repetition_penalty_, "above 1: tokens seen before are less likely")
       .more_than(0)
       .default_text(std::string(by_model) + "1");
+  fields.add("num_beams", num_beams_, "texts that are followed at a time, the likeliest wins")
+      .at_least(1)
+      .default_text(std::string(by_model) + "1");
+  fields
+      .add("length_penalty", length_penalty_,
+           "beams: log-probabilities are divided by length to this power")
+      .default_text(std::string(by_model) + "1");
+  fields
+      .add("early_stopping", early_stopping_,
+           "beams: true: ends with num_beams texts; false: when better ones are unlikely; never: "
+           "when there can be none")
+      .one_of({"true", "false", "never"})
+      .default_text(std::string(by_model) + "false");
   fields.add("num_return_sequences", num_return_sequences_, "texts a prompt").at_least(1);
   fields.add("seed", seed_, "of the draws");
   fields.add("stop", stop_, "texts that end a text");
@@ -82,31 +92,16 @@ void Generate::declare(Fields& fields) {
   machine_.declare(fields);
 }
 
-std::vector<Generate::Input> Generate::read_prompts(const Setup& setup) const {
-  std::vector<Input> inputs;
-  const auto encoded = [&](const std::string& text) {
-    if (!setup.tokenizer)
-      throw model_error("{}: a prompt of text, but the folder has no tokenizer",
-                        setup.model_folder.string());
-    const Encoding encoding = setup.tokenizer->encode(text, std::nullopt, setup.max_length);
-    return Input{text, {encoding.ids.begin(), encoding.ids.end()}};
-  };
-  if (prompt_file_.empty()) return {encoded(prompt_)};
-  read_rows(
-      prompt_file_, [](int64_t) { return true; },
-      [&](Row&& row) {
-        const std::filesystem::path file = prompt_file_;
-        const Columns columns(row, file);
-        if (columns.find("input_ids")) {
-          const auto ids = columns.ids("input_ids", setup.vocabulary);
-          if (ids.empty()) throw columns.error("column 'input_ids' is empty");
-          inputs.push_back({"", {ids.begin(), ids.end()}});
-        } else {
-          const bool plain = !columns.find(prompt_column_) && columns.find("text");
-          inputs.push_back(encoded(columns.text(plain ? "text" : prompt_column_)));
-        }
-      });
-  return inputs;
+void Generate::check() const {
+  prompts_.check();
+  const TaskType task = task_type(model_.task_type);
+  if (task != TaskType::kCausalLm && task != TaskType::kSeq2SeqLm)
+    throw usage_error("--task_type {} makes no text", name_of(task));
+}
+
+EarlyStopping early_stopping(const Json& value) {
+  if (value == "never") return EarlyStopping::kNever;
+  return value == true || value == "true" ? EarlyStopping::kYes : EarlyStopping::kNo;
 }
 
 // The command line, else generation_config.json, else config.json, else the defaults.
@@ -122,6 +117,18 @@ GenerationOptions Generate::resolve(const Setup& setup) const {
   options.top_p = top_p_.value_or(config.number("top_p", 1));
   options.repetition_penalty = repetition_penalty_.value_or(config.number("repetition_penalty", 1));
   options.num_return_sequences = num_return_sequences_;
+  options.num_beams = num_beams_.value_or(config.integer("num_beams", 1));
+  options.length_penalty = length_penalty_.value_or(config.number("length_penalty", 1));
+  options.early_stopping =
+      early_stopping(early_stopping_.empty() ? config.json().value("early_stopping", Json())
+                                             : Json(early_stopping_));
+  if (options.num_beams > 1 && options.do_sample)
+    throw usage_error("--num_beams {}: beams are not drawn; --do_sample false is needed",
+                      options.num_beams);
+  if (options.num_beams > 1 && num_return_sequences_ > options.num_beams)
+    throw usage_error("--num_return_sequences {}: there are only {} beams", num_return_sequences_,
+                      options.num_beams);
+  options.positions = setup.positions;
   options.seed = static_cast<uint64_t>(seed_);
   options.decoder_start_token =
       config.integer("decoder_start_token_id", setup.config.integer("decoder_start_token_id", 0));
@@ -133,34 +140,48 @@ GenerationOptions Generate::resolve(const Setup& setup) const {
   return options;
 }
 
-bool Generate::ends_in_stop(const std::string& text) const {
-  return std::any_of(stop_.begin(), stop_.end(),
-                     [&](const std::string& stop) { return text.find(stop) != std::string::npos; });
+bool Generate::streams(const JobContext& context, const Setup& setup,
+                       const GenerationOptions& options) const {
+  return context.out_is_terminal && output_file_.empty() && prompts_.prompt_file.empty() &&
+         options.num_return_sequences == 1 && options.num_beams == 1 && setup.tokenizer;
 }
 
-// A unit's part of the output: a JSON object a line.
-std::string Generate::lines(const AdaptedModel& model, const Setup& setup,
-                            const std::vector<Input>& inputs, const UnitRows& unit,
-                            const GenerationOptions& options) const {
+std::vector<std::vector<int64_t>> Generate::texts_of(JobContext& context, const AdaptedModel& model,
+                                                     const Setup& setup,
+                                                     const std::vector<PromptRow>& inputs,
+                                                     const UnitRows& unit,
+                                                     const GenerationOptions& options) const {
   std::vector<Prompt> prompts;
   for (const int64_t row : unit.rows)
     prompts.push_back({inputs[static_cast<size_t>(row)].ids, row});
+  GenerationWatch watch;
+  std::optional<StopStrings> stops;
+  if (!stop_.empty()) {
+    stops.emplace(*setup.tokenizer, stop_);
+    watch.ends = [&](const std::vector<int64_t>& ids) { return stops->end(ids); };
+  }
+  std::optional<StreamDecoder> decoder;
+  if (streams(context, setup, options)) {
+    decoder.emplace(*setup.tokenizer, true);
+    watch.hears = [&](int64_t token) {
+      context.out << decoder->add(static_cast<int32_t>(token)) << std::flush;
+    };
+  }
+  auto texts = generate(model, prompts, options, setup.task_type == TaskType::kSeq2SeqLm, watch);
+  if (decoder) context.out << decoder->finish() << std::endl;
+  return texts;
+}
+
+// A unit's part of the output: a JSON object a line.
+std::string lines(const Setup& setup, const std::vector<PromptRow>& inputs, const UnitRows& unit,
+                  const std::vector<std::vector<int64_t>>& texts) {
   const auto text_of = [&](const std::vector<int64_t>& ids) {
     return setup.tokenizer ? setup.tokenizer->decode({ids.begin(), ids.end()}, true) : "";
   };
-  std::map<std::pair<size_t, int64_t>, std::vector<int64_t>> so_far;
-  const auto listener = [&](size_t prompt, int64_t sequence, int64_t token) {
-    if (stop_.empty()) return true;
-    std::vector<int64_t>& ids = so_far[{prompt, sequence}];
-    ids.push_back(token);
-    return !ends_in_stop(text_of(ids));
-  };
-  const bool encoder_decoder = setup.task_type == TaskType::kSeq2SeqLm;
-  const auto texts = generate(model, prompts, options, encoder_decoder, listener);
+  const size_t copies = texts.size() / unit.rows.size();
   std::string result;
   for (size_t i = 0; i < texts.size(); ++i) {
-    const Input& input = inputs[static_cast<size_t>(
-        unit.rows[i / static_cast<size_t>(options.num_return_sequences)])];
+    const PromptRow& input = inputs[static_cast<size_t>(unit.rows[i / copies])];
     result += Json{{"prompt", input.text.empty() ? text_of(input.ids) : input.text},
                    {"text", text_of(texts[i])},
                    {"input_ids", input.ids},
@@ -173,31 +194,45 @@ std::string Generate::lines(const AdaptedModel& model, const Setup& setup,
 
 Outcome Generate::run(JobContext& context, const Fields&) {
   Communicator& communicator = context.communicator;
-  Setup setup = set_up(context, machine_, model_, data_, [&] {
-    if (prompt_.empty() == prompt_file_.empty())
-      throw usage_error("one of --prompt and --prompt_file must be given");
-    const TaskType task = task_type(model_.task_type);
-    if (task != TaskType::kCausalLm && task != TaskType::kSeq2SeqLm)
-      throw usage_error("--task_type {} makes no text", name_of(task));
-  });
-  std::vector<Input> inputs;
-  std::vector<int64_t> lengths;
+  Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
   GenerationOptions options;
-  together(communicator, "reading prompts", [&] {
+  together(communicator, "reading the options of generation", [&] {
     options = resolve(setup);
-    inputs = read_prompts(setup);
-    for (const Input& input : inputs) lengths.push_back(std::ssize(input.ids));
+    if (!stop_.empty() && !setup.tokenizer)
+      throw usage_error("--stop: {} has no tokenizer", setup.model_folder.string());
   });
+  const std::vector<PromptRow> inputs = prompts_.read(context, setup);
   const AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
+  together(communicator, "checking the prompts' lengths", [&] {
+    if (!setup.positions || setup.task_type != TaskType::kCausalLm) return;
+    check_lengths(inputs, *setup.positions, model.virtual_tokens());
+    const int64_t room = *setup.positions - model.virtual_tokens() - options.max_new_tokens;
+    const auto tight = std::count_if(inputs.begin(), inputs.end(), [&](const PromptRow& input) {
+      return std::ssize(input.ids) > room;
+    });
+    if (tight > 0)
+      context.log.warning(fmt::format(
+          "{} prompts leave room for fewer than {} new tokens: the model has positions for {}",
+          tight, options.max_new_tokens, *setup.positions));
+  });
   communicator.enter_phase("generation");
+  std::vector<int64_t> lengths;
+  for (const PromptRow& input : inputs) lengths.push_back(std::ssize(input.ids));
   const std::vector<UnitRows> units = Plan(lengths, unit_rows_, unit_rows_, 0).in_order(unit_rows_);
   const World& world = communicator.world();
+  int64_t new_tokens = 0;
+  const auto begun = std::chrono::steady_clock::now();
   Json mine = Json::object();  // unit → its lines
-  for (const int64_t unit : Plan::dealt_to(units, world.rank, world.ranks)) {
-    mine[std::to_string(unit)] =
-        lines(model, setup, inputs, units[static_cast<size_t>(unit)], options);
+  for (const int64_t number : Plan::dealt_to(units, world.rank, world.ranks)) {
+    const UnitRows& unit = units[static_cast<size_t>(number)];
+    const auto texts = texts_of(context, model, setup, inputs, unit, options);
+    for (const std::vector<int64_t>& text : texts) new_tokens += std::ssize(text);
+    mine[std::to_string(number)] = lines(setup, inputs, unit, texts);
   }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  context.log.info("{} new tokens in {:.3f} s{}", new_tokens, took.count(),
+                   world.ranks > 1 ? " on rank 0" : "");
   std::vector<std::string> parts(units.size());
   for (const std::string& text : gather_texts(communicator, mine.dump())) {
     const Json units_of_rank = parse_json(text, "texts", ErrorKind::kInternal);
@@ -206,7 +241,7 @@ Outcome Generate::run(JobContext& context, const Fields&) {
   }
   std::string all;
   for (const std::string& part : parts) all += part;
-  if (output_file_.empty()) context.out << all << std::flush;
+  if (output_file_.empty() && !streams(context, setup, options)) context.out << all << std::flush;
   together(communicator, "writing " + output_file_, [&] {
     if (world.rank == 0 && !output_file_.empty()) write_file_durably(output_file_, all);
   });

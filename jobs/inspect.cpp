@@ -42,7 +42,7 @@ Outcome Inspect::run(JobContext& context, const Fields&) {
   Setup setup{folder,
               read_model_config(folder),
               task_type(model_.task_type),
-              precision(model_.torch_dtype, model_.bf16),
+              precision(model_.torch_dtype, model_.bf16, model_.base_dtype),
               {},
               nullptr,
               nullptr};

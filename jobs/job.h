@@ -33,7 +33,8 @@ struct JobContext {
   std::optional<std::chrono::steady_clock::time_point> deadline;
   Log& log;
   Progress& progress;
-  std::ostream& out;  // results; other ranks' goes nowhere
+  std::ostream& out;             // results; other ranks' goes nowhere
+  bool out_is_terminal = false;  // somebody reads them as they come
   std::string version;
   std::filesystem::path hub_cache;  // $HF_HOME/hub
   std::chrono::steady_clock::time_point started;

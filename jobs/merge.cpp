@@ -119,6 +119,10 @@ void Merge::check() const {
   if (output_dir_.empty()) throw usage_error("--output_dir must be given");
   if (model_.adapter_name_or_path.empty())
     throw usage_error("--adapter_name_or_path must be given");
+  if (model_.base_dtype == "keep")
+    throw usage_error(
+        "--base_dtype keep does not apply to merge: sums of blocks and adapters are no blocks, so "
+        "the merged model is written as numbers (--torch_dtype)");
   if (model_.bf16)
     throw usage_error(
         "--bf16 does not apply to merge: --torch_dtype says how the merged model is written");

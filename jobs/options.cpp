@@ -21,6 +21,11 @@ void ModelOptions::declare_base(Fields& fields) {
       .changes_result();
   fields.add("bf16", bf16, "products of frozen linears in bfloat16, the rest in float32")
       .changes_result();
+  fields
+      .add("base_dtype", base_dtype,
+           "keep: a quantised base stays so in memory; unpack: held as torch_dtype")
+      .one_of({"unpack", "keep"})
+      .changes_result();
   fields.add("allow_missing_targets", allow_missing_targets,
              "pass over target names that match nothing");
 }

@@ -18,6 +18,7 @@ struct ModelOptions {
   std::string task_type = "SEQ_CLS";
   std::string torch_dtype = "float32";
   bool bf16 = false;
+  std::string base_dtype = "unpack";
   std::optional<double> model_dropout;
   bool allow_missing_targets = false;
 

@@ -14,7 +14,7 @@ namespace {
 
 int64_t longest(const Setup& setup, const DataOptions& data) {
   constexpr int64_t kNoLimit = 512;
-  const std::optional<int64_t> limit = family_of(setup.config).position_limit(setup.config);
+  const std::optional<int64_t> limit = setup.positions;
   if (data.max_length) {
     if (limit && *data.max_length > *limit)
       throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
@@ -113,7 +113,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
     setup.emplace(Setup{folder,
                         read_model_config(folder),
                         task_type(model.task_type),
-                        precision(model.torch_dtype, model.bf16),
+                        precision(model.torch_dtype, model.bf16, model.base_dtype),
                         {},
                         nullptr,
                         nullptr});
@@ -126,6 +126,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
     if (!known.num_labels && made_for_regression(*setup, data)) known.num_labels = 1;
     setup->task = make_task(setup->task_type, known, setup->config);
     setup->vocabulary = setup->config.integer("vocab_size");
+    setup->positions = family_of(setup->config).position_limit(setup->config);
     setup->max_length = longest(*setup, data);
     if (setup->adapter && setup->adapter->labels) setup->task->fix_labels(*setup->adapter->labels);
   });

@@ -26,6 +26,7 @@ struct Setup {
   std::unique_ptr<Tokenizer> tokenizer;  // null: the folder has none
   std::unique_ptr<Task> task;
   int64_t max_length = 0, vocabulary = 0;
+  std::optional<int64_t> positions;  // tokens of a row that the model has positions for
 };
 
 // Collective. What a job begins with: waits are limited, threads set, options refused that

@@ -97,6 +97,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
                      .log = terminal,
                      .progress = terminal,
                      .out = out,
+                     .out_is_terminal = standard_output().is_terminal,
                      .version = version(),
                      .hub_cache = surroundings.hub_cache,
                      .started = started,

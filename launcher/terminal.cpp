@@ -68,6 +68,17 @@ std::string cut(const std::string& text, int columns) {
   return text;
 }
 
+Screen screen_of(int descriptor, const std::filesystem::path& proc) {
+  if (const auto mpirun = mpirun_of(getpid(), proc)) {
+    std::error_code unreadable;
+    return screen_at(std::filesystem::read_symlink(
+        proc / std::to_string(*mpirun) / "fd" / std::to_string(descriptor), unreadable));
+  }
+  Screen screen{.is_terminal = isatty(descriptor) == 1};
+  screen.columns = columns_of(descriptor).value_or(screen.columns);
+  return screen;
+}
+
 }  // namespace
 
 std::optional<pid_t> mpirun_of(pid_t pid, const std::filesystem::path& proc) {
@@ -81,16 +92,8 @@ std::optional<pid_t> mpirun_of(pid_t pid, const std::filesystem::path& proc) {
   return std::nullopt;
 }
 
-Screen standard_error(const std::filesystem::path& proc) {
-  if (const auto mpirun = mpirun_of(getpid(), proc)) {
-    std::error_code unreadable;
-    return screen_at(
-        std::filesystem::read_symlink(proc / std::to_string(*mpirun) / "fd/2", unreadable));
-  }
-  Screen screen{.is_terminal = isatty(STDERR_FILENO) == 1};
-  screen.columns = columns_of(STDERR_FILENO).value_or(screen.columns);
-  return screen;
-}
+Screen standard_error(const std::filesystem::path& proc) { return screen_of(STDERR_FILENO, proc); }
+Screen standard_output(const std::filesystem::path& proc) { return screen_of(STDOUT_FILENO, proc); }
 
 int help_columns(int from_environment) {
   return from_environment > 0 ? from_environment : columns_of(STDOUT_FILENO).value_or(100);

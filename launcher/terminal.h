@@ -24,8 +24,10 @@ struct Screen {
 // The process id of the mpirun that started process `pid` on this host, if there is one.
 std::optional<pid_t> mpirun_of(pid_t pid, const std::filesystem::path& proc = "/proc");
 
-// Where standard error ends up. Under mpirun that is mpirun's own: the ranks' is a pipe.
+// Where standard error and standard output end up. Under mpirun those are mpirun's own: the ranks'
+// are pipes.
 Screen standard_error(const std::filesystem::path& proc = "/proc");
+Screen standard_output(const std::filesystem::path& proc = "/proc");
 
 // The width for help texts: $COLUMNS, else that of the terminal on standard output, else 100.
 int help_columns(int from_environment);

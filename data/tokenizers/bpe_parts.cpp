@@ -1,7 +1,9 @@
 // Parts to the tokenizer.json that says the same, so that there is one road.
 #include "data/tokenizers/bpe_parts.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "data/tokenizers/pipeline.h"
 #include "data/tokenizers/word_scanner.h"
@@ -15,19 +17,41 @@ Json words_by(std::string_view expression) {
   return {{"type", "Split"}, {"pattern", {{"Regex", expression}}}};
 }
 
-Json pre_tokenizer_of(const std::string& pre, const std::string& where) {
-  const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-  Json steps = Json::array();
-  if (pre == "smollm")
-    steps = {{{"type", "Digits"}, {"individual_digits", true}}, words_by(kGpt2Words)};
-  if (pre == "gpt-2") steps = {words_by(kGpt2Words)};
-  if (pre == "llama-bpe") steps = {words_by(kLlama3Words)};
-  if (pre == "qwen2") steps = {words_by(kQwen2Words)};
-  if (steps.empty()) {
-    throw model_error("{}: tokens are cut by '{}' (known: smollm, llama-bpe, gpt-2, qwen2)", where,
-                      pre);
+// How texts are cut into words: llama.cpp's names, of which several mean the same.
+struct Cut {
+  std::vector<std::string_view> names;
+  std::string_view words;  // the expression
+  bool digits_apart = false, whole_words = false, adds_bos = false;
+};
+
+const std::vector<Cut>& cuts() {
+  static const std::vector<Cut> all = {
+      {.names = {"smollm", "starcoder", "refact", "command-r", "codeshell"},
+       .words = kGpt2Words,
+       .digits_apart = true},
+      {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"},
+       .words = kLlama3Words,
+       .whole_words = true,
+       .adds_bos = true},
+      {.names = {"gpt-2", "phi-2"}, .words = kGpt2Words},
+      {.names = {"qwen2", "stablelm2", "deepseek-r1-qwen"}, .words = kQwen2Words}};
+  return all;
+}
+
+const Cut& cut_named(const std::string& pre, const std::string& where) {
+  std::vector<std::string_view> known;
+  for (const Cut& cut : cuts()) {
+    if (std::find(cut.names.begin(), cut.names.end(), pre) != cut.names.end()) return cut;
+    known.insert(known.end(), cut.names.begin(), cut.names.end());
   }
-  steps.push_back(bytes);
+  throw model_error("{}: tokens are cut by '{}' (known: {})", where, pre, fmt::join(known, ", "));
+}
+
+Json pre_tokenizer_of(const Cut& cut) {
+  Json steps = Json::array();
+  if (cut.digits_apart) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+  steps.push_back(words_by(cut.words));
+  steps.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
@@ -43,22 +67,23 @@ Json added_tokens_of(const BpeParts& parts) {
   return added;
 }
 
-Json template_of(const BpeParts& parts) {
+Json template_of(const BpeParts& parts, bool add_bos) {
   Json made = {{"type", "TemplateProcessing"}, {"special_tokens", Json::object()}};
-  const auto add = [&](bool wanted, std::optional<int32_t> id, const char* name, Json& pieces) {
+  const auto add = [&](bool wanted, std::optional<int32_t> id, const char* name, int type_id,
+                       Json& pieces) {
     if (!wanted || !id) return;
     made["special_tokens"][name] = {{"ids", {*id}}};
-    pieces.push_back({{"SpecialToken", {{"id", name}, {"type_id", 0}}}});
+    pieces.push_back({{"SpecialToken", {{"id", name}, {"type_id", type_id}}}});
   };
-  const auto sequence = [&](const char* letter, Json& pieces) {
-    add(parts.add_bos, parts.bos, "bos", pieces);
-    pieces.push_back({{"Sequence", {{"id", letter}, {"type_id", 0}}}});
-    add(parts.add_eos, parts.eos, "eos", pieces);
+  const auto sequence = [&](const char* letter, int type_id, Json& pieces) {
+    add(add_bos, parts.bos, "bos", type_id, pieces);
+    pieces.push_back({{"Sequence", {{"id", letter}, {"type_id", type_id}}}});
+    add(parts.add_eos, parts.eos, "eos", type_id, pieces);
   };
   Json single = Json::array(), pair = Json::array();
-  sequence("A", single);
-  sequence("A", pair);
-  sequence("B", pair);
+  sequence("A", 0, single);
+  sequence("A", 0, pair);
+  sequence("B", 1, pair);
   made["single"] = single;
   made["pair"] = pair;
   return made;
@@ -71,13 +96,14 @@ std::unique_ptr<Tokenizer> make_bpe_from_parts(const BpeParts& parts, const std:
     throw model_error("{}: {} tokens and {} token types", where, parts.tokens.size(),
                       parts.types.size());
   }
+  const Cut& cut = cut_named(parts.pre, where);
   const Json root = {{"added_tokens", added_tokens_of(parts)},
-                     {"pre_tokenizer", pre_tokenizer_of(parts.pre, where)},
-                     {"post_processor", template_of(parts)},
+                     {"pre_tokenizer", pre_tokenizer_of(cut)},
+                     {"post_processor", template_of(parts, parts.add_bos.value_or(cut.adds_bos))},
                      {"decoder", {{"type", "ByteLevel"}}},
                      {"model",
                       {{"type", "BPE"},
-                       {"ignore_merges", parts.pre == "llama-bpe"},
+                       {"ignore_merges", cut.whole_words},
                        {"vocab", parts.tokens},
                        {"merges", parts.merges}}}};
   return std::make_unique<Pipeline>(Section(root, where), TokenizerSettings{});

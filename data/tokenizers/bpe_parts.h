@@ -15,9 +15,10 @@ struct BpeParts {
   std::vector<std::string> tokens;  // by id, in GPT-2's alphabet
   std::vector<std::string> merges;  // "a b", the first learned first
   std::vector<int32_t> types;  // of each token, by GGUF: 3 control, 4 user defined; may be empty
-  std::string pre;             // how words are cut: smollm, llama-bpe, gpt-2, qwen2
+  std::string pre;             // how words are cut: smollm, llama-bpe, gpt-2, qwen2 …
   std::optional<int32_t> bos, eos;
-  bool add_bos = false, add_eos = false;  // around each sequence
+  std::optional<bool> add_bos;  // before each sequence; absent: as `pre` has it
+  bool add_eos = false;         // behind it
 };
 
 // `where`: the file, for messages. Errors: kModel: an unknown `pre`, ids or merges amiss.

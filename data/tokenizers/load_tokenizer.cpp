@@ -1,6 +1,7 @@
 // A model folder's tokenizer files to a Tokenizer: which file there is decides.
 #include "data/tokenizers/model_folder.h"
 #include "data/tokenizers/sentencepiece.h"
+#include "peft/hub/gguf_model.h"
 
 namespace rankwise {
 namespace {
@@ -30,6 +31,7 @@ std::unique_ptr<Tokenizer> made_of(Json root, const fs::path& file, const Sectio
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
+  if (is_gguf(folder)) return tokenizer_of_gguf(folder);
   const Json config_json = config_of(folder);
   const Section config(config_json, (folder / "tokenizer_config.json").string());
   if (const fs::path full = folder / "tokenizer.json"; fs::exists(full)) {

@@ -30,8 +30,8 @@ class Tokenizer {
   // says.
   virtual Encoding encode(std::string_view text, std::optional<std::string_view> pair,
                           int64_t max_length) const = 0;
-  // A text that is in words already, as transformers' is_split_into_words has it (byte-level BPE: with
-  // add_prefix_space). Cut and surrounded like a text.
+  // A text that is in words already, as transformers' is_split_into_words has it (byte-level BPE:
+  // with add_prefix_space). Cut and surrounded like a text.
   virtual WordEncoding encode_words(const std::vector<std::string>& words,
                                     int64_t max_length) const = 0;
   // The text's own tokens: no special ones round it.
@@ -47,8 +47,9 @@ class Tokenizer {
   virtual std::string identity() const = 0;  // a hash of everything that decides the ids
 };
 
-// From a model folder: tokenizer.json, else vocab.txt (+ tokenizer_config.json). nullptr where the
-// folder has none. Errors: kModel: a part of tokenizer.json that is not supported, named.
+// From a model folder: tokenizer.json, else vocab.txt (+ tokenizer_config.json); or of a .gguf
+// file. nullptr where the folder has none. Errors: kModel: a part of tokenizer.json that is not
+// supported, named.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
 
 // Text while ids arrive, whole characters only. What add() and finish() return, joined, is decode()

@@ -2,12 +2,25 @@
 #include "peft/base/cache.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
+
+#include <cstring>
 
 namespace rankwise {
+namespace {
 
-void KeyValueCache::append(size_t slot, const at::Tensor& keys, const at::Tensor& values,
+// Rows [from, from + count) of float32 to row `to` of other rows as wide. Both are contiguous.
+void copy_rows(const at::Tensor& source, int64_t from, int64_t count, at::Tensor& target,
+               int64_t to) {
+  const int64_t size = source.size(1);
+  std::memcpy(target.data_ptr<float>() + to * size, source.const_data_ptr<float>() + from * size,
+              static_cast<size_t>(count * size) * sizeof(float));
+}
+
+}  // namespace
+
+void KeyValueCache::append(size_t slot, const at::Tensor& new_keys, const at::Tensor& new_values,
                            const std::vector<int64_t>& bounds) {
+  const at::Tensor keys = new_keys.contiguous(), values = new_values.contiguous();
   if (slot >= layers_.size()) layers_.resize(slot + 1);
   Layer& layer = layers_[slot];
   if (!layer.keys.defined()) {
@@ -19,8 +32,8 @@ void KeyValueCache::append(size_t slot, const at::Tensor& keys, const at::Tensor
     const auto i = static_cast<size_t>(s);
     const int64_t begin = bounds[i], count = bounds[i + 1] - begin;
     const int64_t to = s * capacity_ + layer.lengths[i];
-    layer.keys.narrow(0, to, count).copy_(keys.narrow(0, begin, count));
-    layer.values.narrow(0, to, count).copy_(values.narrow(0, begin, count));
+    copy_rows(keys, begin, count, layer.keys, to);
+    copy_rows(values, begin, count, layer.values, to);
     layer.lengths[i] += count;
   }
 }
@@ -41,9 +54,8 @@ void KeyValueCache::select(const std::vector<int64_t>& from) {
       const int64_t source = from[static_cast<size_t>(s)];
       const int64_t count = old.lengths[static_cast<size_t>(source)];
       layer.lengths.push_back(count);
-      for (const auto& [to, rows] :
-           {std::pair{&layer.keys, &old.keys}, {&layer.values, &old.values}})
-        to->narrow(0, s * capacity_, count).copy_(rows->narrow(0, source * capacity_, count));
+      copy_rows(old.keys, source * capacity_, count, layer.keys, s * capacity_);
+      copy_rows(old.values, source * capacity_, count, layer.values, s * capacity_);
     }
   }
   sequences_ = kept;

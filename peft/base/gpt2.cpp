@@ -40,8 +40,8 @@ class Gpt2 : public Base {
   }
 
   at::Tensor features(const Pass& pass) const override {
-    at::Tensor hidden = at::embedding(words_, pass.text().tokens).to(at::kFloat) +
-                        at::embedding(position_table_, pass.positions());
+    at::Tensor hidden =
+        words_(pass.text().tokens) + at::embedding(position_table_, pass.positions());
     hidden = dropout(hidden, pass, embedding_dropout_);
     const auto run_layer = [this, pass](size_t layer, const at::Tensor& x,
                                         const Selection& queries) {
@@ -110,7 +110,8 @@ class Gpt2 : public Base {
   int64_t size_, heads_, positions_, vocabulary_;
   std::vector<Layer> layers_;
   const Activation& activation_;
-  at::Tensor words_, position_table_;
+  Embedding words_;
+  at::Tensor position_table_;
   DropoutSite embedding_dropout_;
   LayerNorm norm_;
   DecoderHead head_;

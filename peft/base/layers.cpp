@@ -1,11 +1,18 @@
 // Layers ask a source for their weights by path and register themselves as sites.
 #include "peft/base/layers.h"
 
+#include <ATen/ops/embedding.h>
+
 namespace rankwise {
 
 at::Tensor Linear::operator()(const at::Tensor& x, const Pass& pass) const {
   if (adapter) return adapter->forward(*this, x, pass);
-  return rankwise::linear(x, weight, bias);
+  return rankwise::linear(x, frozen(), bias);
+}
+
+at::Tensor Embedding::operator()(const at::Tensor& tokens) const {
+  return blocks.bytes.defined() ? unpacked_rows(blocks, tokens)
+                                : at::embedding(table, tokens).to(at::kFloat);
 }
 
 at::Tensor* Sites::find(const std::string& path) const {
@@ -15,10 +22,13 @@ at::Tensor* Sites::find(const std::string& path) const {
   return nullptr;
 }
 
-void ModelBuilder::add(at::Tensor& tensor, WeightRequest request) {
-  tensor = source_.get(request);
+void ModelBuilder::add(at::Tensor& tensor, WeightRequest request, BlockMatrix* blocks) {
+  request.may_stay_in_blocks = blocks && !request.transposed;
+  FrozenWeight held = source_.get(request);
+  tensor = std::move(held.numbers);
+  if (blocks) *blocks = std::move(held.blocks);
   sites_.tensors.push_back(
-      {std::move(request.path), &tensor, request.transposed, std::move(request.tied_to)});
+      {std::move(request.path), &tensor, request.transposed, std::move(request.tied_to), blocks});
 }
 
 void ModelBuilder::linear(Linear& layer, WeightRequest weight, bool bias) {
@@ -26,7 +36,7 @@ void ModelBuilder::linear(Linear& layer, WeightRequest weight, bool bias) {
   const int64_t out = weight.shape[0];
   const std::optional<double> drawn = weight.drawn ? std::optional(0.0) : std::nullopt;
   weight.path += ".weight";
-  add(layer.weight, std::move(weight));
+  add(layer.weight, std::move(weight), &layer.blocks);
   if (bias) add(layer.bias, {.path = layer.path + ".bias", .shape = {out}, .drawn = drawn});
   sites_.linears.push_back(&layer);
 }
@@ -64,6 +74,11 @@ void ModelBuilder::rms_norm(RmsNorm& layer, const std::string& path, int64_t siz
   add(layer.weight, {.path = path + ".weight", .shape = {size}});
   layer.eps = eps;
   layer.offset = offset;
+}
+
+void ModelBuilder::embedding(Embedding& layer, const std::string& path, int64_t rows,
+                             int64_t size) {
+  add(layer.table, {.path = path + ".weight", .shape = {rows, size}}, &layer.blocks);
 }
 
 void ModelBuilder::embedding(at::Tensor& table, const std::string& path, int64_t rows,

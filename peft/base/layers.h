@@ -28,14 +28,22 @@ class LinearAdapter {
 
 struct Linear {
   std::string path;   // Hugging Face's module name: "bert.encoder.layer.0.attention.self.query"
-  at::Tensor weight;  // [out, in]
+  at::Tensor weight;  // [out, in]; where it stays in blocks: the shape alone
   at::Tensor bias;    // [out] or undefined
   const LinearAdapter* adapter = nullptr;
   bool in_by_out = false;  // the file holds it transposed (GPT-2's Conv1D)
+  BlockMatrix blocks;      // --base_dtype keep
 
+  FrozenWeight frozen() const { return {weight, blocks}; }
   int64_t in() const { return weight.size(1); }
   int64_t out() const { return weight.size(0); }
   at::Tensor operator()(const at::Tensor& x, const Pass& pass) const;
+};
+
+struct Embedding {
+  at::Tensor table;  // [rows, C]; where it stays in blocks: the shape alone
+  BlockMatrix blocks;
+  at::Tensor operator()(const at::Tensor& tokens) const;  // [T] → [T, C] float32
 };
 
 struct LayerNorm {
@@ -58,8 +66,9 @@ struct RmsNorm {
 struct NamedTensor {
   std::string path;  // Hugging Face's parameter name
   at::Tensor* tensor;
-  bool transposed = false;  // in the file
-  std::string tied_to;      // the path of the parameter that it is another use of
+  bool transposed = false;        // in the file
+  std::string tied_to;            // the path of the parameter that it is another use of
+  BlockMatrix* blocks = nullptr;  // where it may stay in blocks
 };
 
 // Everything of a built model that a method can act on or take over. Pointers stay valid as long as
@@ -90,13 +99,14 @@ struct WeightRequest {
   bool transposed = false;      // the file holds [shape[1], shape[0]]
   std::string tied_to;          // the path of the parameter that it is another use of
   std::optional<double> drawn;  // a new head: where the file has none, from N(0, this) (0: zeros)
+  bool may_stay_in_blocks = false;  // whoever asks can compute with them
 };
 
 // Where a model under construction gets its weights from.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  virtual at::Tensor get(const WeightRequest& request) = 0;
+  virtual FrozenWeight get(const WeightRequest& request) = 0;
 };
 
 // Fills layers and registers their sites. The layers must not move afterwards.
@@ -114,12 +124,13 @@ class ModelBuilder {
   void layer_norm(LayerNorm& layer, const std::string& path, int64_t size, double eps);
   void rms_norm(RmsNorm& layer, const std::string& path, int64_t size, double eps,
                 double offset = 0);
+  void embedding(Embedding& layer, const std::string& path, int64_t rows, int64_t size);
   void embedding(at::Tensor& table, const std::string& path, int64_t rows, int64_t size);
   void attention(AttentionSite& site) { sites_.attentions.push_back(&site); }
   DropoutSite dropout(double p) { return {sites_.dropout_sites++, p}; }
 
  private:
-  void add(at::Tensor& tensor, WeightRequest request);
+  void add(at::Tensor& tensor, WeightRequest request, BlockMatrix* blocks = nullptr);
   void linear(Linear& layer, WeightRequest weight, bool bias);
   WeightSource& source_;
   Sites& sites_;

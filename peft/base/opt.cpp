@@ -106,7 +106,7 @@ class Opt : public Base {
   }
 
   at::Tensor embed(const Pass& pass) const {
-    at::Tensor words = at::embedding(words_, pass.text().tokens).to(at::kFloat);
+    at::Tensor words = words_(pass.text().tokens);
     if (word_size_ != size_) words = project_in_(words, pass);
     return words + at::embedding(position_table_, pass.positions() + kFirstPositionRow);
   }
@@ -137,7 +137,8 @@ class Opt : public Base {
   bool norm_first_;
   std::vector<Layer> layers_;
   const Activation& activation_;
-  at::Tensor words_, position_table_;
+  Embedding words_;
+  at::Tensor position_table_;
   Linear project_in_, project_out_;
   LayerNorm norm_;  // undefined: none
   DecoderHead head_;

@@ -137,7 +137,7 @@ class PostNormEncoder : public Base {
 
   at::Tensor embed(const Pass& pass) const {
     const PackedText& text = pass.text();
-    at::Tensor sum = at::embedding(words_, text.tokens).to(at::kFloat);
+    at::Tensor sum = words_(text.tokens);
     if (types_.defined()) {
       sum =
           sum + (text.token_types.defined() ? at::embedding(types_, text.token_types) : types_[0]);
@@ -168,7 +168,8 @@ class PostNormEncoder : public Base {
   PostNormEncoderSettings settings_;
   std::optional<double> model_dropout_;
   std::vector<Layer> layers_;
-  at::Tensor words_, position_table_, types_;
+  Embedding words_;
+  at::Tensor position_table_, types_;
   LayerNorm embedding_norm_;
   DropoutSite embedding_dropout_, first_head_dropout_, head_dropout_;
   Linear dense_, output_;

@@ -47,7 +47,7 @@ class RotaryDecoder : public Base {
   }
 
   at::Tensor features(const Pass& pass) const override {
-    at::Tensor hidden = at::embedding(words_, pass.text().tokens).to(at::kFloat);
+    at::Tensor hidden = words_(pass.text().tokens);
     if (settings_.embedding_scale != 1) hidden = hidden * settings_.embedding_scale;
     const RotaryAngles angles = rotary_angles(frequencies_, pass);
     const auto run_layer = [this, pass, angles](size_t layer, const at::Tensor& x,
@@ -147,7 +147,7 @@ class RotaryDecoder : public Base {
   std::vector<Layer> layers_;
   const Activation& activation_;
   std::vector<float> frequencies_;
-  at::Tensor words_;
+  Embedding words_;
   RmsNorm norm_;
   DecoderHead head_;
 };

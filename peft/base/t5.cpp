@@ -179,8 +179,7 @@ class T5 : public Base {
   static double eps(const Config& config) { return config.number("layer_norm_epsilon", 1e-6); }
 
   at::Tensor embed(const Stack& stack, const Pass& pass) const {
-    return dropout(at::embedding(words_, pass.text().tokens).to(at::kFloat), pass,
-                   stack.embedding_dropout);
+    return dropout(words_(pass.text().tokens), pass, stack.embedding_dropout);
   }
 
   // Enough for every pair of tokens of the pass and what the cache holds before them.
@@ -252,7 +251,7 @@ class T5 : public Base {
   bool tied_, gated_ = false;
   double dropout_;
   const Activation* activation_ = nullptr;
-  at::Tensor words_;
+  Embedding words_;
   Stack encoder_, decoder_;
   Linear output_;
 };

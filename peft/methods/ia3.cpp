@@ -18,8 +18,8 @@ struct Ia3Adapter : LinearAdapter {
   bool feedforward = false;
 
   at::Tensor forward(const Linear& linear, const at::Tensor& x, const Pass&) const override {
-    if (feedforward) return rankwise::linear(x * scale, linear.weight, linear.bias);
-    return rankwise::linear(x, linear.weight, linear.bias) * scale.t();
+    if (feedforward) return rankwise::linear(x * scale, linear.frozen(), linear.bias);
+    return rankwise::linear(x, linear.frozen(), linear.bias) * scale.t();
   }
 };
 
@@ -113,7 +113,7 @@ void Ia3::merge_into(Sites& sites) {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < adapted_.size(); ++i) {
     Linear& linear = *adapted_[i];
-    linear.weight = linear.weight.to(at::kFloat) * adapters_[i].scale;
+    linear.weight = linear.frozen().unpacked() * adapters_[i].scale;
     if (!adapters_[i].feedforward && linear.bias.defined())
       linear.bias = linear.bias * adapters_[i].scale.view(-1);
     linear.adapter = nullptr;

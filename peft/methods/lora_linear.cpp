@@ -17,25 +17,25 @@ using torch::autograd::variable_list;
 struct LoraCall {
   DropoutCall dropout;
   double scale;
+  FrozenWeight weight;
 };
 
 struct LoraLinear : Function<LoraLinear> {
   // x [T, in], a [R, in], b [out, R]
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a,
-                            const at::Tensor& b, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, LoraCall call) {
+                            const at::Tensor& b, const std::optional<at::Tensor>& bias,
+                            LoraCall call) {
     const at::Tensor small = at::linear(call.dropout(x), a);  // [T, R]
-    at::Tensor y = product(x, weight, bias.value_or(at::Tensor()));
+    at::Tensor y = product(x, call.weight, bias.value_or(at::Tensor()));
     context->saved_data["bias"] = bias.has_value();
     y.addmm_(small, b.t(), 1, call.scale);
-    context->save_for_backward({x, a, b, weight, small});
+    context->save_for_backward({x, a, b, small});
     keep(context, std::move(call));
     return y;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &a = saved[1], &b = saved[2], &weight = saved[3],
-                     &small = saved[4];
+    const at::Tensor &x = saved[0], &a = saved[1], &b = saved[2], &small = saved[3];
     const at::Tensor grad = grads[0].contiguous();
     const LoraCall& call = kept<LoraCall>(context);
     const at::Tensor grad_small = at::mm(grad, b).mul_(call.scale);      // [T, R]
@@ -43,18 +43,19 @@ struct LoraLinear : Function<LoraLinear> {
     const at::Tensor grad_b = at::mm(grad.t(), small).mul_(call.scale);  // [out, R]
     at::Tensor grad_x, grad_bias;
     if (context->needs_input_grad(0)) {
-      grad_x = product_backward(grad, weight);
+      grad_x = product_backward(grad, call.weight);
       call.dropout.add_to(grad_x, at::mm(grad_small, a));
     }
-    if (context->saved_data["bias"].toBool() && context->needs_input_grad(4))
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(3))
       grad_bias = grad.sum(0);
-    return {grad_x, grad_a, grad_b, at::Tensor(), grad_bias, at::Tensor()};
+    return {grad_x, grad_a, grad_b, grad_bias, at::Tensor()};
   }
 };
 
 struct DoraCall {
   DropoutCall dropout;
   double scale;
+  FrozenWeight weight;
   at::Tensor norms;  // [out]
 };
 
@@ -62,24 +63,23 @@ struct DoraLinear : Function<DoraLinear> {
   // As LoraLinear; magnitude [out]
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& a,
                             const at::Tensor& b, const at::Tensor& magnitude,
-                            const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-                            DoraCall call) {
+                            const std::optional<at::Tensor>& bias, DoraCall call) {
     const at::Tensor dropped = call.dropout(x);
     const at::Tensor small = at::linear(dropped, a);  // [T, R]
-    const at::Tensor base = product(dropped, weight, at::Tensor());
+    const at::Tensor base = product(dropped, call.weight, at::Tensor());
     const at::Tensor direction = at::addmm(base, small, b.t(), 1, call.scale);  // [T, out]
     at::Tensor y = direction * (magnitude / call.norms);
-    if (call.dropout.active()) y += product(x, weight, at::Tensor()) - base;
+    if (call.dropout.active()) y += product(x, call.weight, at::Tensor()) - base;
     if (bias) y += *bias;
     context->saved_data["bias"] = bias.has_value();
-    context->save_for_backward({x, a, b, magnitude, weight, small, direction});
+    context->save_for_backward({x, a, b, magnitude, small, direction});
     keep(context, std::move(call));
     return y;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &x = saved[0], &a = saved[1], &b = saved[2], &magnitude = saved[3],
-                     &weight = saved[4], &small = saved[5], &direction = saved[6];
+                     &small = saved[4], &direction = saved[5];
     const at::Tensor grad = grads[0].contiguous();
     const DoraCall& call = kept<DoraCall>(context);
     const at::Tensor grad_direction = grad * (magnitude / call.norms);
@@ -91,16 +91,16 @@ struct DoraLinear : Function<DoraLinear> {
     if (context->needs_input_grad(0)) {
       at::Tensor grad_dropped = at::mm(grad_small, a);
       if (call.dropout.active()) {
-        grad_x = product_backward(grad, weight);
-        grad_dropped += product_backward(grad_direction - grad, weight);
+        grad_x = product_backward(grad, call.weight);
+        grad_dropped += product_backward(grad_direction - grad, call.weight);
       } else {
-        grad_x = product_backward(grad_direction, weight);
+        grad_x = product_backward(grad_direction, call.weight);
       }
       call.dropout.add_to(grad_x, grad_dropped);
     }
-    if (context->saved_data["bias"].toBool() && context->needs_input_grad(5))
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(4))
       grad_bias = grad.sum(0);
-    return {grad_x, grad_a, grad_b, grad_magnitude, at::Tensor(), grad_bias, at::Tensor()};
+    return {grad_x, grad_a, grad_b, grad_magnitude, grad_bias, at::Tensor()};
   }
 };
 
@@ -109,31 +109,33 @@ struct DoraLinear : Function<DoraLinear> {
 at::Tensor LoraAdapter::forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const {
   const DropoutCall dropped(pass, {site, dropout});
   if (!magnitude.defined()) {
-    return LoraLinear::apply(x.contiguous(), a, b, linear.weight, optional(linear.bias),
-                             LoraCall{dropped, scale});
+    return LoraLinear::apply(x.contiguous(), a, b, optional(linear.bias),
+                             LoraCall{dropped, scale, linear.frozen()});
   }
-  return DoraLinear::apply(x.contiguous(), a, b, magnitude, linear.weight, optional(linear.bias),
-                           DoraCall{dropped, scale, row_norms(linear)});
+  return DoraLinear::apply(x.contiguous(), a, b, magnitude, optional(linear.bias),
+                           DoraCall{dropped, scale, linear.frozen(), row_norms(linear)});
 }
 
 // ‖w + s·d‖² = ‖w‖² + 2s·w·d + s²‖d‖² for each row, so that W + s·B A is never made.
 at::Tensor LoraAdapter::row_norms(const Linear& linear) const {
   at::NoGradGuard no_grad;
-  const at::Tensor with_weight = product(a, linear.weight, at::Tensor()).t();  // W Aᵀ, [out, R]
+  const at::Tensor with_weight = product(a, linear.frozen(), at::Tensor()).t();  // W Aᵀ, [out, R]
   const at::Tensor among = at::mm(b, at::mm(a, a.t()));                         // [out, R]
   return (squares + ((2 * scale) * with_weight + (scale * scale) * among).mul_(b).sum(1)).sqrt();
 }
 
 void LoraAdapter::add_magnitude(const Linear& linear) {
   at::NoGradGuard no_grad;
-  squares = linear.weight.to(at::kFloat).square().sum(1);
-  magnitude = row_norms(linear);
+  const FrozenWeight weight = linear.frozen();
+  const bool shape_only = weight.numbers.is_meta() && !weight.in_blocks();
+  squares = weight.unpacked().square().sum(1);
+  magnitude = shape_only ? at::empty({linear.out()}) : row_norms(linear);
   magnitude.set_requires_grad(true);
 }
 
 at::Tensor LoraAdapter::merged(const Linear& linear) const {
   at::NoGradGuard no_grad;
-  const at::Tensor sum = linear.weight.to(at::kFloat) +
+  const at::Tensor sum = linear.frozen().unpacked() +
                          at::mm(b.to(at::kDouble), a.to(at::kDouble)).mul_(scale).to(at::kFloat);
   return magnitude.defined() ? sum * (magnitude / row_norms(linear)).unsqueeze(1) : sum;
 }

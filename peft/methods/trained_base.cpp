@@ -24,6 +24,10 @@ bool is_norm(const std::string& parameter) {
 void train(const NamedTensor& parameter, const std::string& name, bool extra,
            std::vector<Trainable>& trainables) {
   at::Tensor& tensor = *parameter.tensor;
+  if (parameter.blocks && parameter.blocks->bytes.defined()) {
+    tensor = unpacked(*parameter.blocks);
+    *parameter.blocks = {};
+  }
   const at::ScalarType held = tensor.scalar_type();
   tensor = tensor.to(at::kFloat).clone(at::MemoryFormat::Contiguous).set_requires_grad(true);
   trainables.push_back(
@@ -34,9 +38,10 @@ void train(const NamedTensor& parameter, const std::string& name, bool extra,
 
 void check_modules(const Sites& sites, const std::vector<std::string>& asked_for) {
   for (const std::string& name : asked_for) {
-    const bool found = std::any_of(
-        sites.tensors.begin(), sites.tensors.end(),
-        [&](const NamedTensor& parameter) { return is_saved_module({name}, module_of(parameter.path)); });
+    const bool found =
+        std::any_of(sites.tensors.begin(), sites.tensors.end(), [&](const NamedTensor& parameter) {
+          return is_saved_module({name}, module_of(parameter.path));
+        });
     if (!found) throw usage_error("--modules_to_save: no module's name ends with '{}'", name);
   }
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <unordered_map>
 
@@ -35,7 +36,7 @@ struct Wanted {
 class ShapeSource : public WeightSource {
  public:
   explicit ShapeSource(const Precision& precision) : precision_(precision) {}
-  at::Tensor get(const WeightRequest& request) override {
+  FrozenWeight get(const WeightRequest& request) override {
     const bool head = request.drawn.has_value();
     wanted.push_back(
         {request, head ? at::kFloat : precision_.of(request.use, request.shape.size())});
@@ -51,7 +52,18 @@ class ShapeSource : public WeightSource {
 struct Placed {
   Wanted wanted;
   TensorEntry entry;
+  bool in_blocks = false;  // as in the file
   size_t offset = 0;
+
+  size_t bytes() const {
+    if (in_blocks) return entry.bytes;
+    return at::elementSize(wanted.type) *
+           static_cast<size_t>(c10::multiply_integers(wanted.request.shape));
+  }
+  // Whether two uses of one tensor need the same bytes.
+  bool same_form(const Placed& other) const {
+    return in_blocks == other.in_blocks && (in_blocks || wanted.type == other.wanted.type);
+  }
 };
 
 // The second build: answers from the node's memory.
@@ -61,15 +73,20 @@ class MappedSource : public WeightSource {
       : memory_(memory), seed_(seed) {
     for (const Placed& entry : placed) placed_.emplace(entry.wanted.request.path, &entry);
   }
-  at::Tensor get(const WeightRequest& request) override {
+  FrozenWeight get(const WeightRequest& request) override {
     const auto found = placed_.find(request.path);
     if (found == placed_.end())
       return *request.drawn > 0 ? draw_normal(request.shape, *request.drawn, seed_, request.path)
                                 : at::zeros(request.shape);
-    auto* data = const_cast<std::byte*>(
-        memory_.data() + found->second->offset);  // read-only pages: frozen means frozen
-    return at::from_blob(data, request.shape,
-                         at::TensorOptions().dtype(found->second->wanted.type));
+    const Placed& placed = *found->second;
+    auto* data = const_cast<std::byte*>(memory_.data() +
+                                        placed.offset);  // read-only pages: frozen means frozen
+    if (!placed.in_blocks)
+      return at::from_blob(data, request.shape, at::TensorOptions().dtype(placed.wanted.type));
+    const int64_t rows = request.shape[0], row_bytes = static_cast<int64_t>(placed.bytes()) / rows;
+    return {
+        at::empty(request.shape, at::TensorOptions(at::kMeta).dtype(at::kFloat)),
+        {placed.entry.dtype, at::from_blob(data, {rows, row_bytes}, at::kByte), request.shape[1]}};
   }
 
  private:
@@ -87,7 +104,7 @@ void check_shape(const Wanted& wanted, const TensorEntry& entry) {
 
 std::vector<Placed> place(const std::vector<Wanted>& wanted,
                           const std::vector<TensorEntry>& entries, const Family& family,
-                          const std::filesystem::path& folder) {
+                          const std::filesystem::path& folder, bool keep_blocks) {
   std::unordered_map<std::string, const TensorEntry*> by_name;
   for (const TensorEntry& entry : entries) by_name.emplace(entry.name, &entry);
   std::vector<Placed> placed;
@@ -102,7 +119,9 @@ std::vector<Placed> place(const std::vector<Wanted>& wanted,
     }
     if (found) {
       check_shape(want, *found);
-      placed.push_back({want, *found});
+      placed.push_back({want, *found,
+                        keep_blocks && request.may_stay_in_blocks &&
+                            layout_of(found->dtype).is_block() && found->added == 0});
     } else if (!request.drawn) {
       missing.push_back(request.path);
     }
@@ -113,12 +132,9 @@ std::vector<Placed> place(const std::vector<Wanted>& wanted,
         "{}: {} tensors are missing, among them {}", folder.string(), missing.size(),
         fmt::join(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
   }
+  if (keep_blocks && std::none_of(placed.begin(), placed.end(), std::mem_fn(&Placed::in_blocks)))
+    throw usage_error("--base_dtype keep: {} has no quantised matrix", folder.string());
   return placed;
-}
-
-size_t bytes_of(const Wanted& wanted) {
-  return at::elementSize(wanted.type) *
-         static_cast<size_t>(c10::multiply_integers(wanted.request.shape));
 }
 
 // In the order of the files, which network disks like. Two uses of one tensor in the same form
@@ -132,12 +148,12 @@ size_t lay_out(std::vector<Placed>& placed) {
   for (Placed& entry : placed) {
     by_path.emplace(entry.wanted.request.path, &entry);
     const auto tied = by_path.find(entry.wanted.request.tied_to);
-    if (tied != by_path.end() && tied->second->wanted.type == entry.wanted.type) {
+    if (tied != by_path.end() && tied->second->same_form(entry)) {
       entry.offset = tied->second->offset;
       continue;
     }
     entry.offset = end;
-    end = (end + bytes_of(entry.wanted) + kAlignment - 1) / kAlignment * kAlignment;
+    end = (end + entry.bytes() + kAlignment - 1) / kAlignment * kAlignment;
   }
   return end;
 }
@@ -150,6 +166,10 @@ void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
     if (file < 0) throw model_error("{}: cannot be opened", entry.entry.file.string());
     std::byte* to = memory.data() + entry.offset;
     const WeightRequest& request = entry.wanted.request;
+    if (entry.in_blocks) {
+      read_blocks(file, entry.entry, to);
+      continue;
+    }
     if (!request.transposed) {
       read_tensor(file, entry.entry, entry.wanted.type, to);
       continue;
@@ -185,7 +205,14 @@ at::ScalarType Precision::of(Use use, size_t dimensions) const {
   return use == Use::kProduct && bfloat16_products ? at::kBFloat16 : base;
 }
 
-Precision precision(const std::string& torch_dtype, bool bf16) {
+Precision precision(const std::string& torch_dtype, bool bf16, const std::string& base_dtype) {
+  if (base_dtype == "keep") {
+    if (bf16 || torch_dtype != "float32")
+      throw usage_error(
+          "--base_dtype keep: what is not quantised is held as float32; --bf16 and --torch_dtype "
+          "do not apply");
+    return {.keep_blocks = true};
+  }
   if (torch_dtype == "float32") return {at::kFloat, bf16};
   if (torch_dtype == "bfloat16") return {at::kBFloat16, true};
   if (torch_dtype == "float16") return {at::kHalf, bf16};
@@ -199,7 +226,11 @@ BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOption
   ShapeSource source(precision);
   auto base = family.build(config, options, source);
   std::vector<Placed> placed;
-  for (const Wanted& want : source.wanted) placed.push_back({want, {}});
+  if (precision.keep_blocks) {
+    placed = place(source.wanted, list_model_tensors(folder), family, folder, true);
+  } else {
+    for (const Wanted& want : source.wanted) placed.push_back({want, {}});
+  }
   const auto bytes = static_cast<int64_t>(lay_out(placed));
   return {std::move(config), &family, nullptr, std::move(base), bytes, count(source.wanted), ""};
 }
@@ -214,7 +245,7 @@ BaseModel load_model(Communicator& communicator, const std::filesystem::path& fo
     ShapeSource shapes(precision);
     family.build(config, options, shapes);
     const std::vector<TensorEntry> entries = list_model_tensors(folder);
-    placed = place(shapes.wanted, entries, family, folder);
+    placed = place(shapes.wanted, entries, family, folder, precision.keep_blocks);
     std::string identity = identity_of(config, entries);
     model.emplace(BaseModel{std::move(config), &family, nullptr, nullptr, 0, count(shapes.wanted),
                             std::move(identity)});

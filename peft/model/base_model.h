@@ -16,9 +16,12 @@ namespace rankwise {
 struct Precision {
   at::ScalarType base = at::kFloat;  // --torch_dtype
   bool bfloat16_products = false;    // --bf16: weights of linears in bfloat16
+  bool keep_blocks = false;          // --base_dtype keep: what is quantised stays so
   at::ScalarType of(Use use, size_t dimensions) const;
 };
-Precision precision(const std::string& torch_dtype, bool bf16);  // Errors: kUsage
+// Errors: kUsage.
+Precision precision(const std::string& torch_dtype, bool bf16,
+                    const std::string& base_dtype = "unpack");
 
 struct BaseModel {
   Config config;
@@ -30,13 +33,14 @@ struct BaseModel {
   std::string identity;      // of config and file headers: a resumed run must have the same
 };
 
-// From config.json alone; tensors are on LibTorch's meta device. Errors: kModel.
+// From config.json alone (to keep blocks: from the weights' header too); tensors are on LibTorch's
+// meta device. Errors: kModel; kUsage as below.
 BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOptions& options,
                           const Precision& precision);
 
 // Collective. Reads the weights once a node, in the order of the file. `seed` draws a head that the
 // file lacks. Errors (all ranks): kModel: missing tensors (named), wrong shapes (both shown), lying
-// headers; kMachine.
+// headers; kUsage: blocks to keep, but none there; kMachine.
 BaseModel load_model(Communicator& communicator, const std::filesystem::path& folder,
                      const BuildOptions& options, const Precision& precision, uint64_t seed);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "distributed/core/error.h"
 #include "peft/base/kernels/blocks.h"
@@ -38,6 +39,11 @@ struct Matrix {
   }
 };
 
+// Where a row of the file belongs in the model.
+int64_t target_row(const TensorEntry& entry, const Matrix& matrix, int64_t row) {
+  return entry.interleaved_heads == 0 ? row : model_row(row, matrix.rows, entry.interleaved_heads);
+}
+
 // Row by row: unpack, undo, convert.
 void read_rows(int file, const TensorEntry& entry, at::ScalarType type, std::byte* to) {
   const Matrix matrix(entry);
@@ -56,10 +62,8 @@ void read_rows(int file, const TensorEntry& entry, at::ScalarType type, std::byt
         kernels::unpack_rows(entry.dtype, raw.data(), matrix.columns, row, row + 1, numbers.data());
         if (entry.added != 0)
           for (float& number : numbers) number -= entry.added;
-        const int64_t target = entry.interleaved_heads == 0
-                                   ? begin + row
-                                   : model_row(begin + row, matrix.rows, entry.interleaved_heads);
-        at::from_blob(to + target * target_bytes, matrix.columns, type)
+        at::from_blob(to + target_row(entry, matrix, begin + row) * target_bytes, matrix.columns,
+                      type)
             .copy_(at::from_blob(numbers.data(), matrix.columns, at::kFloat));
       }
     });
@@ -107,6 +111,18 @@ at::Tensor read_tensor(const TensorEntry& entry) {
   }
   close(file);
   return value;
+}
+
+void read_blocks(int file, const TensorEntry& entry, void* to) {
+  const Matrix matrix(entry);
+  const uint64_t row_bytes = entry.bytes / static_cast<uint64_t>(matrix.rows);
+  std::vector<std::byte> raw(entry.bytes);
+  read_exactly(file, entry, 0, entry.bytes, raw.data());
+  for (int64_t row = 0; row < matrix.rows; ++row) {
+    const auto target = static_cast<uint64_t>(target_row(entry, matrix, row));
+    std::memcpy(static_cast<std::byte*>(to) + target * row_bytes,
+                raw.data() + static_cast<uint64_t>(row) * row_bytes, row_bytes);
+  }
 }
 
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type) {

@@ -15,6 +15,8 @@ at::ScalarType scalar_type(const TensorEntry& entry);  // errors: kModel: not a 
 void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* to);
 // The same as a tensor of its own, float32. Opens the file.
 at::Tensor read_tensor(const TensorEntry& entry);
+// Reads a matrix of blocks as it is; only the order of its rows is put right. Errors: kModel.
+void read_blocks(int file, const TensorEntry& entry, void* to);
 // `value`, converted to `type` (float32, bfloat16 or float16), under a name.
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type);
 

@@ -3,11 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "peft/model/adapted_model.h"
 
 namespace rankwise {
+
+enum class EarlyStopping { kNo, kYes, kNever };  // false, true, "never"
 
 // By the names of transformers' GenerationConfig.
 struct GenerationOptions {
@@ -18,9 +21,15 @@ struct GenerationOptions {
   double top_p = 1;
   int64_t num_return_sequences = 1;
   double repetition_penalty = 1;
+  int64_t num_beams = 1;  // more: without do_sample, at least num_return_sequences
+  double length_penalty = 1;
+  EarlyStopping early_stopping = EarlyStopping::kNo;
   uint64_t seed = 42;
   std::vector<int64_t> eos_token_ids;  // empty: nothing ends a text but its length
   int64_t decoder_start_token = 0;     // of an encoder-decoder
+  std::optional<int64_t> positions;    // of the model: a text ends where they end
+
+  bool is_end(int64_t token) const;
 };
 
 struct Prompt {
@@ -28,15 +37,19 @@ struct Prompt {
   int64_t row = 0;  // its number in the input: with the seed and the position, the key of sampling
 };
 
-// Hears of each new token; false ends that text behind it (a stop string was found).
-using TokenListener = std::function<bool(size_t prompt, int64_t sequence, int64_t token)>;
+struct GenerationWatch {
+  // Whether a stop string ends a text here. so_far: with its prompt, or with the decoder's start.
+  std::function<bool(const std::vector<int64_t>& so_far)> ends;
+  // Hears of each new token when it is made (not with beams).
+  std::function<void(int64_t token)> hears;
+};
 
-// New tokens of prompts × num_return_sequences texts, prompt major, the end token included where
-// one came. A text depends on its prompt, its row and the options alone. encoder_decoder: prompts
-// are read by the encoder.
+// New tokens of prompts × num_return_sequences texts, prompt major (beams: the best first), the end
+// token included where one came. A text depends on its prompt, its row and the options alone.
+// encoder_decoder: prompts are read by the encoder.
 std::vector<std::vector<int64_t>> generate(const AdaptedModel& model,
                                            const std::vector<Prompt>& prompts,
                                            const GenerationOptions& options, bool encoder_decoder,
-                                           const TokenListener& listener);
+                                           const GenerationWatch& watch = {});
 
 }  // namespace rankwise

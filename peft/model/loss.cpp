@@ -24,9 +24,9 @@ at::Tensor capped(const at::Tensor& logits, double cap) {
 struct LanguageModelLoss : Function<LanguageModelLoss> {
   // features [N, F], weight [V, F] frozen, targets [N] → [] loss sum
   static at::Tensor forward(AutogradContext* context, const at::Tensor& features,
-                            const at::Tensor& weight, const at::Tensor& targets, double cap) {
+                            const FrozenWeight& weight, const at::Tensor& targets, double cap) {
     const int64_t rows = features.size(0);
-    const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / weight.size(0));
+    const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / weight.numbers.size(0));
     const bool with_grad = features.requires_grad();
     at::Tensor grad = with_grad ? at::empty_like(features) : at::Tensor();
     double sum = 0;
@@ -86,7 +86,7 @@ at::Tensor language_model_loss(const Base& base, const at::Tensor& features, con
   const Linear& head = base.output();
   if (head.adapter || head.weight.requires_grad() || head.bias.defined())
     return cross_entropy(logits_of(base, features, pass), pass.unit().targets);
-  return LanguageModelLoss::apply(features.contiguous(), head.weight, pass.unit().targets,
+  return LanguageModelLoss::apply(features.contiguous(), head.frozen(), pass.unit().targets,
                                   base.logit_softcap());
 }
 

@@ -10,12 +10,6 @@
 namespace rankwise {
 namespace {
 
-void penalize(float* logits, const std::vector<int64_t>& before, double penalty) {
-  const auto factor = static_cast<float>(penalty);
-  for (const int64_t id : std::set<int64_t>(before.begin(), before.end()))
-    logits[id] = logits[id] < 0 ? logits[id] * factor : logits[id] / factor;
-}
-
 struct Candidate {
   double weight;
   int64_t token;
@@ -63,11 +57,19 @@ double uniform(const GenerationOptions& options, int64_t row, int64_t sequence, 
 
 }  // namespace
 
+void penalize(at::Tensor scores, const std::vector<int64_t>& before, double penalty) {
+  if (penalty == 1) return;
+  const auto factor = static_cast<float>(penalty);
+  float* values = scores.data_ptr<float>();
+  for (const int64_t id : std::set<int64_t>(before.begin(), before.end()))
+    values[id] = values[id] < 0 ? values[id] * factor : values[id] / factor;
+}
+
 int64_t next_token(at::Tensor logits, const std::vector<int64_t>& before,
                    const GenerationOptions& options, int64_t row, int64_t sequence) {
   float* values = logits.data_ptr<float>();
   const int64_t vocabulary = logits.numel();
-  if (options.repetition_penalty != 1) penalize(values, before, options.repetition_penalty);
+  penalize(logits, before, options.repetition_penalty);
   if (!options.do_sample) return std::max_element(values, values + vocabulary) - values;
   const std::vector<Candidate> left = candidates(values, vocabulary, options);
   double sum = 0;

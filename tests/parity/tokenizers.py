@@ -2,7 +2,8 @@
 
     python tokenizers.py --tool build/encode_lines --tokenizer FOLDER... [--text FILE...] [--random 5000]
 
-A FOLDER without tokenizer files stands for the model folders in it, and its lines.txt is one more text.
+A FOLDER without tokenizer files stands for the model folders in it, and its lines.txt is one more text. It may also be
+a .gguf file: transformers' conversion of it is put right first where llama.cpp's ids are others.
 
 Every line of the text files and random strings over all planes of Unicode are encoded alone and in
 pairs, at several values of max_length, by the tool (tests/data/tokenizers/encode_lines.cpp) and by
@@ -23,6 +24,7 @@ import tempfile
 import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 INTERESTING = (
@@ -101,9 +103,32 @@ def batch_seconds(tokenizer, texts):
     return time.process_time() - begin
 
 
+def reference(folder):
+    """transformers' tokenizer. Its conversion of a .gguf file puts a bos before every text (and takes the eos for it), cleans up
+    decoded spaces, has an id for bytes that the vocabulary lacks, and never splits digits: llama.cpp does none of these, and
+    splits digits where the file's `pre` is smollm."""
+    if not folder.endswith(".gguf"):
+        return AutoTokenizer.from_pretrained(folder)
+    from gguf import GGUFReader
+
+    fields = GGUFReader(folder).fields
+    tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(folder) or ".", gguf_file=os.path.basename(folder))
+    tokenizer.clean_up_tokenization_spaces = False
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend["model"].update(unk_token=None, byte_fallback=False, fuse_unk=False)
+    backend["decoder"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    if not fields["tokenizer.ggml.add_bos_token"].contents():
+        backend["post_processor"] = None
+    if fields["tokenizer.ggml.pre"].contents() == "smollm":
+        digits = {"type": "Digits", "individual_digits": True}
+        backend["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, backend["pre_tokenizer"]]}
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(backend))
+    return tokenizer
+
+
 def compare(tool, folder, texts, seed):
     begin = time.process_time()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = reference(folder)
     loading = time.process_time() - begin
     tokenizer.model_input_names = ["input_ids", "token_type_ids"]
     least = max(1, tokenizer.num_special_tokens_to_add(pair=True))
@@ -124,7 +149,7 @@ def compare(tool, folder, texts, seed):
 def model_folders(folder):
     """The folder itself, or the model folders in it; and the text files that lie beside those."""
     files = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
-    if any(os.path.exists(os.path.join(folder, name)) for name in files):
+    if folder.endswith(".gguf") or any(os.path.exists(os.path.join(folder, name)) for name in files):
         return [folder], []
     found = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir())
     if not found:

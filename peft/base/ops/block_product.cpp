@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "peft/base/kernels/blocks.h"
+#include "peft/base/kernels/few_rows.h"
 #include "peft/base/ops/product.h"
 
 namespace rankwise {
@@ -31,10 +32,50 @@ void for_rows(const BlockMatrix& weight, const Each& each) {
   }
 }
 
+// y = x Wᵀ for few rows: a tile of the weight's rows is unpacked in the nearest cache, or read
+// where it lies, and used at once.
+void stream(const at::Tensor& x, const BlockMatrix& weight, at::Tensor& y) {
+  constexpr int64_t kTile = 6, kFewestNumbers = 1 << 14;  // for a thread
+  const int64_t in = weight.in, out = y.size(1);
+  const auto* bytes = weight.bytes.const_data_ptr<uint8_t>();
+  const auto* from = x.const_data_ptr<float>();
+  auto* to = y.data_ptr<float>();
+  const int64_t fewest = std::max<int64_t>(kTile, kFewestNumbers / in);
+  at::parallel_for(0, out, fewest, [&](int64_t first, int64_t last) {
+    if (weight.dtype == Dtype::kFloat32) {
+      kernels::few_rows_product(from, x.size(0), in, reinterpret_cast<const float*>(bytes), to, out,
+                                first, last);
+      return;
+    }
+    std::vector<float> tile(static_cast<size_t>(kTile * in));
+    for (int64_t row = first; row < last; row += kTile) {
+      const int64_t end = std::min(row + kTile, last);
+      kernels::unpack_rows(weight.dtype, bytes, in, row, end, tile.data());
+      kernels::few_rows_product(from, x.size(0), in, tile.data(), to + row, out, 0, end - row);
+    }
+  });
+}
+
 }  // namespace
+
+at::Tensor unpacked(const BlockMatrix& weight) {
+  at::Tensor numbers = at::empty({weight.bytes.size(0), weight.in}, at::kFloat);
+  for_rows(weight, [&](int64_t first, const at::Tensor& rows) {
+    numbers.narrow(0, first, rows.size(0)).copy_(rows);
+  });
+  return numbers;
+}
+
+at::Tensor unpacked_rows(const BlockMatrix& weight, const at::Tensor& index) {
+  return unpacked({weight.dtype, weight.bytes.index_select(0, index), weight.in});
+}
 
 at::Tensor product(const at::Tensor& x, const BlockMatrix& weight, const at::Tensor& bias) {
   at::Tensor y = at::empty({x.size(0), weight.bytes.size(0)}, x.options());
+  if (x.size(0) < kernels::kFewRows) {
+    stream(x.contiguous(), weight, y);
+    return bias.defined() ? y.add_(bias) : y;
+  }
   for_rows(weight, [&](int64_t first, const at::Tensor& rows) {
     y.narrow(1, first, rows.size(0)).copy_(at::mm(x, rows.t()));
   });
@@ -47,6 +88,19 @@ at::Tensor product_backward(const at::Tensor& grad, const BlockMatrix& weight) {
     dx.addmm_(grad.narrow(1, first, rows.size(0)), rows);
   });
   return dx;
+}
+
+at::Tensor FrozenWeight::unpacked() const {
+  return in_blocks() ? rankwise::unpacked(blocks) : numbers.to(at::kFloat);
+}
+
+at::Tensor product(const at::Tensor& x, const FrozenWeight& weight, const at::Tensor& bias) {
+  return weight.in_blocks() ? product(x, weight.blocks, bias) : product(x, weight.numbers, bias);
+}
+
+at::Tensor product_backward(const at::Tensor& grad, const FrozenWeight& weight) {
+  return weight.in_blocks() ? product_backward(grad, weight.blocks)
+                            : product_backward(grad, weight.numbers);
 }
 
 }  // namespace rankwise

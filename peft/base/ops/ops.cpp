@@ -16,16 +16,17 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 struct FrozenLinear : Function<FrozenLinear> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, FrozenWeight weight,
                             const std::optional<at::Tensor>& bias) {
-    context->save_for_backward({weight});
     context->saved_data["bias"] = bias.has_value();
-    return product(x, weight, bias.value_or(at::Tensor()));
+    at::Tensor y = product(x, weight, bias.value_or(at::Tensor()));
+    keep(context, std::move(weight));
+    return y;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
-    const at::Tensor weight = context->get_saved_variables()[0];
     at::Tensor grad_x, grad_bias;
-    if (context->needs_input_grad(0)) grad_x = product_backward(grads[0], weight);
+    if (context->needs_input_grad(0))
+      grad_x = product_backward(grads[0], kept<FrozenWeight>(context));
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
       grad_bias = grads[0].sum(0);
     }
@@ -130,8 +131,9 @@ struct Attention : Function<Attention> {
 
 }  // namespace
 
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (weight.requires_grad()) return at::linear(x, weight, optional(bias));
+at::Tensor linear(const at::Tensor& x, const FrozenWeight& weight, const at::Tensor& bias) {
+  if (weight.numbers.requires_grad()) return at::linear(x, weight.numbers, optional(bias));
+  if (!at::GradMode::is_enabled()) return product(x, weight, bias);
   return FrozenLinear::apply(x, weight, optional(bias));
 }
 

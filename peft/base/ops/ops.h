@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "peft/base/kernels/attention.h"
+#include "peft/base/ops/product.h"
 #include "peft/base/pass.h"
 
 namespace rankwise {
@@ -18,8 +19,8 @@ struct DropoutSite {
   double p = 0;
 };
 
-// y = x Wᵀ + b; weight and bias may be trained. A frozen weight costs no gradient.
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+// y = x Wᵀ + b; bias and a weight of numbers may be trained. A frozen weight costs no gradient.
+at::Tensor linear(const at::Tensor& x, const FrozenWeight& weight, const at::Tensor& bias);
 
 at::Tensor dropout(const at::Tensor& x, const Pass& pass, const DropoutSite& site);
 

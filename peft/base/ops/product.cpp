@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include "peft/base/kernels/few_rows.h"
+
 namespace rankwise {
 namespace {
 
@@ -16,11 +18,26 @@ bool native_bfloat16(const at::Tensor& tensor) {
 
 at::Tensor rounded(const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); }
 
+// Whether the time of the product is that of reading the weight: steps of generation.
+bool few_rows(const at::Tensor& x, const at::Tensor& weight) {
+  return x.size(0) < kernels::kFewRows && x.is_cpu() && weight.is_contiguous();
+}
+
+// A weight of numbers as one whose rows are to be unpacked.
+BlockMatrix as_blocks(const at::Tensor& weight) {
+  const Dtype dtype = weight.scalar_type() == at::kFloat  ? Dtype::kFloat32
+                      : weight.scalar_type() == at::kHalf ? Dtype::kFloat16
+                                                          : Dtype::kBFloat16;
+  return {dtype, weight.view(at::kByte), weight.size(1)};
+}
+
 }  // namespace
 
 at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (weight.scalar_type() == at::kFloat)
-    return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
+  const bool is_float = weight.scalar_type() == at::kFloat;
+  if (few_rows(x, weight) && (is_float || !native_bfloat16(x)))
+    return product(is_float ? x : rounded(x), as_blocks(weight), bias);
+  if (is_float) return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
   if (!native_bfloat16(x)) return product(rounded(x), weight.to(at::kFloat), bias);
   at::Tensor y = at::linear(x.to(weight.scalar_type()), weight).to(at::kFloat);
   return bias.defined() ? y.add_(bias) : y;

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <utility>
+
 #include "peft/hub/dtype.h"
 
 namespace rankwise {
@@ -17,14 +19,29 @@ at::Tensor product_backward(const at::Tensor& grad, const at::Tensor& weight);
 
 // A weight that stays in GGUF's blocks (--base_dtype keep).
 struct BlockMatrix {
-  Dtype dtype;
-  at::Tensor bytes;  // [out, bytes of a row] uint8, contiguous
-  int64_t in;
+  Dtype dtype = Dtype::kFloat32;
+  at::Tensor bytes;  // [out, bytes of a row] uint8, contiguous; undefined: there is none
+  int64_t in = 0;
 };
+at::Tensor unpacked(const BlockMatrix& weight);                                // [out, in] float32
+at::Tensor unpacked_rows(const BlockMatrix& weight, const at::Tensor& index);  // [N] → [N, in]
 
 // The same with such a weight: a few rows at a time are unpacked and multiplied as float32, so that
 // the whole matrix is never held unpacked.
 at::Tensor product(const at::Tensor& x, const BlockMatrix& weight, const at::Tensor& bias);
 at::Tensor product_backward(const at::Tensor& grad, const BlockMatrix& weight);
+
+// A weight as the node holds it: as numbers, or in blocks.
+struct FrozenWeight {
+  FrozenWeight(at::Tensor held = {}, BlockMatrix kept = {})
+      : numbers(std::move(held)), blocks(std::move(kept)) {}
+  bool in_blocks() const { return blocks.bytes.defined(); }
+  at::Tensor unpacked() const;  // [out, in] float32
+
+  at::Tensor numbers;  // [out, in]; of blocks: the shape alone, on LibTorch's meta device
+  BlockMatrix blocks;
+};
+at::Tensor product(const at::Tensor& x, const FrozenWeight& weight, const at::Tensor& bias);
+at::Tensor product_backward(const at::Tensor& grad, const FrozenWeight& weight);
 
 }  // namespace rankwise

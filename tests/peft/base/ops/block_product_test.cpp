@@ -39,6 +39,13 @@ TEST(BlockProduct, IsTheProductWithTheUnpackedWeight) {
       EXPECT_EQ(found.scalar_type(), at::kFloat);
     };
     const at::Tensor exact = unpacked.to(at::kDouble);
+    for (const int64_t rows : {1, 5, 15}) {  // streamed
+      const at::Tensor few = x.narrow(0, 0, rows);
+      near(product(few, packed, bias), at::mm(few.to(at::kDouble), exact.t()) + bias);
+    }
+    EXPECT_TRUE(at::equal(rankwise::unpacked(packed), unpacked)) << layout.name;
+    const at::Tensor index = at::tensor({int64_t{1099}, int64_t{0}, int64_t{7}});
+    EXPECT_TRUE(at::equal(unpacked_rows(packed, index), unpacked.index_select(0, index)));
     near(product(x, packed, {}), at::mm(x.to(at::kDouble), exact.t()));
     near(product(x, packed, bias), at::mm(x.to(at::kDouble), exact.t()) + bias);
     near(product_backward(grad, packed), at::mm(grad.to(at::kDouble), exact));

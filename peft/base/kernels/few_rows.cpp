@@ -1,0 +1,57 @@
+// Tiles of dot products: some rows of the weight times some rows of x in registers.
+#include "peft/base/kernels/few_rows.h"
+
+#include "peft/base/kernels/clones.h"
+#include "peft/base/kernels/gemm.h"
+
+namespace rankwise::kernels {
+namespace {
+
+RANKWISE_INLINE float sum_of(Float8 v) {
+  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+}
+
+// y[row, column] for kColumns rows of the weight and kRows rows of x.
+template <int kColumns, int kRows>
+RANKWISE_INLINE void dot_tile(const float* x, const float* weight, int64_t in, float* y,
+                              int64_t out) {
+  Float8 sum[kColumns][kRows] = {};
+  int64_t k = 0;
+  for (; k + 8 <= in; k += 8) {
+    for (int c = 0; c < kColumns; ++c) {
+      const Float8 w = *reinterpret_cast<const Float8*>(weight + c * in + k);
+      for (int r = 0; r < kRows; ++r)
+        sum[c][r] += w * *reinterpret_cast<const Float8*>(x + r * in + k);
+    }
+  }
+  for (int c = 0; c < kColumns; ++c) {
+    for (int r = 0; r < kRows; ++r) {
+      float total = sum_of(sum[c][r]);
+      for (int64_t rest = k; rest < in; ++rest) total += weight[c * in + rest] * x[r * in + rest];
+      y[r * out + c] = total;
+    }
+  }
+}
+
+template <int kColumns>
+RANKWISE_INLINE void dot_columns(const float* x, int64_t rows, const float* weight, int64_t in,
+                                 float* y, int64_t out) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) dot_tile<kColumns, 4>(x + r * in, weight, in, y + r * out, out);
+  for (; r + 2 <= rows; r += 2) dot_tile<kColumns, 2>(x + r * in, weight, in, y + r * out, out);
+  if (r < rows) dot_tile<kColumns, 1>(x + r * in, weight, in, y + r * out, out);
+}
+
+}  // namespace
+
+RANKWISE_KERNEL
+void few_rows_product(const float* x, int64_t rows, int64_t in, const float* weight, float* y,
+                      int64_t out, int64_t first, int64_t last) {
+  int64_t column = first;
+  for (; column + 3 <= last; column += 3)
+    dot_columns<3>(x, rows, weight + column * in, in, y + column, out);
+  for (; column < last; ++column)
+    dot_columns<1>(x, rows, weight + column * in, in, y + column, out);
+}
+
+}  // namespace rankwise::kernels
