@@ -85,7 +85,7 @@ AddedTokens::AddedTokens(const std::vector<Section>& list, const Vocabulary& voc
     for (const auto& [id, token] : by_id_) {
       if (token.special != special) continue;
       std::string text = token.content;
-      if (token.normalized && normalizer) normalizer(text);
+      if (token.normalized && normalizer) normalizer(text, nullptr);
       if (text.empty()) continue;
       auto& patterns = (token.normalized ? normalized_ : raw_).by_first_byte;
       patterns[static_cast<unsigned char>(text[0])].push_back({text, &token});
@@ -108,7 +108,7 @@ const AddedTokens::Pattern* AddedTokens::Patterns::at_start_of(std::string_view 
 }
 
 void AddedTokens::split(std::string_view text, bool normalized,
-                        const std::function<void(int32_t)>& token,
+                        const std::function<void(int32_t, std::string_view)>& token,
                         const std::function<void(std::string_view)>& other) const {
   const Patterns& patterns = normalized ? normalized_ : raw_;
   size_t done = 0;  // what stands before it is handed out
@@ -124,7 +124,7 @@ void AddedTokens::split(std::string_view text, bool normalized,
     if (found.lstrip) start = std::max(without_spaces_before(text, start), done);
     if (found.rstrip) stop = without_spaces_after(text, stop);
     if (done < start) other(text.substr(done, start - done));
-    token(found.id);
+    token(found.id, text.substr(start, stop - start));
     done = stop;
   }
   if (done < text.size()) other(text.substr(done));

@@ -33,9 +33,10 @@ class AddedTokens {
   AddedTokens(const std::vector<Section>& list, const Vocabulary& vocabulary,
               const Normalizer& normalizer);
 
-  // Cuts text at the tokens that are (not) looked for in normalized text: `token` for each of them,
-  // `other` for what is between, in order, never empty.
-  void split(std::string_view text, bool normalized, const std::function<void(int32_t)>& token,
+  // Cuts text at the tokens that are (not) looked for in normalized text: `token` for each of them
+  // and what it takes up, `other` for what is between, in order, never empty.
+  void split(std::string_view text, bool normalized,
+             const std::function<void(int32_t, std::string_view)>& token,
              const std::function<void(std::string_view)>& other) const;
 
   const AddedToken* find(int32_t id) const;

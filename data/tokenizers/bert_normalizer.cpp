@@ -27,18 +27,20 @@ class BertNormalizer {
     for (char32_t c = 0; c < 0x80; ++c) ascii_[c] = static_cast<int8_t>(mapped_ascii(c));
   }
 
-  void operator()(std::string& text) const {
+  void operator()(std::string& text, Origins* origins) const {
     size_t at = 0, kept = 0;
-    while (at < text.size() && is_ascii(text[at])) {  // in place: ASCII never grows
+    while (!origins && at < text.size() && is_ascii(text[at])) {  // in place: ASCII never grows
       const int8_t mapped = ascii_[static_cast<size_t>(text[at++])];
       text[kept] = static_cast<char>(mapped);
       kept += mapped >= 0;
     }
-    if (at == text.size()) return text.resize(kept);
+    if (at == text.size() && !origins) return text.resize(kept);
     std::string result(text, 0, kept);
     result.reserve(text.size() + text.size() / 4);
-    rest(text, at, result);
+    OriginsWriter writer(origins);
+    rest(text, at, result, writer);
     text.swap(result);
+    writer.finish();
   }
 
  private:
@@ -51,19 +53,27 @@ class BertNormalizer {
   }
 
   // An ASCII character ends a run of others: no mark moves across it.
-  void rest(std::string_view text, size_t at, std::string& result) const {
-    std::u32string run;
+  void rest(std::string_view text, size_t at, std::string& result, OriginsWriter& writer) const {
+    Run run;
     while (at < text.size()) {
+      const size_t begin = at;
       if (!is_ascii(text[at])) {
-        add(unicode::next(text, at), run);
+        add(unicode::next(text, at), run.characters);
+        run.from.resize(run.characters.size(), {begin, at});
         continue;
       }
-      flush(run, result);
+      flush(run, result, writer);
       const int8_t mapped = ascii_[static_cast<size_t>(text[at++])];
       if (mapped >= 0) result.push_back(static_cast<char>(mapped));
+      writer.wrote(result.size(), begin, at);
     }
-    flush(run, result);
+    flush(run, result, writer);
   }
+
+  struct Run {
+    std::u32string characters;
+    std::vector<TextSpan> from;  // where each stands in the text
+  };
 
   void add(char32_t c, std::u32string& run) const {
     if (options_.clean_text) {
@@ -80,17 +90,20 @@ class BertNormalizer {
     if (apart) run.push_back(' ');
   }
 
-  void flush(std::u32string& run, std::string& result) const {
-    if (options_.strip_accents) unicode::order_marks(run);
-    for (const char32_t c : run) {
+  void flush(Run& run, std::string& result, OriginsWriter& writer) const {
+    if (options_.strip_accents) unicode::order_marks(run.characters);
+    for (size_t i = 0; i < run.characters.size(); ++i) {
+      const char32_t c = run.characters[i];
       if (options_.strip_accents && unicode::is_nonspacing_mark(c)) continue;
       if (options_.lowercase) {
         unicode::append_lowercase(c, result);
       } else {
         unicode::append(c, result);
       }
+      writer.wrote(result.size(), run.from[i].begin, run.from[i].end);
     }
-    run.clear();
+    run.characters.clear();
+    run.from.clear();
   }
 
   BertOptions options_;

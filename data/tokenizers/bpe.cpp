@@ -44,10 +44,10 @@ class Merges {
 // The tokens of a word while they are joined: a list in an array.
 class Symbols {
  public:
-  void add(int32_t id) {
+  void add(int32_t id, size_t begin, size_t end) {
     const auto at = static_cast<int32_t>(all_.size());
     if (at > 0) all_.back().next = at;
-    all_.push_back({id, at - 1, -1});
+    all_.push_back({id, at - 1, -1, static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
   }
 
   void join(const Merges& merges) {
@@ -65,10 +65,16 @@ class Symbols {
       if (symbol.id >= 0) ids.push_back(symbol.id);
     }
   }
+  void append_tokens(std::vector<PieceToken>& tokens) const {
+    for (const Symbol& symbol : all_) {
+      if (symbol.id >= 0) tokens.push_back({symbol.id, symbol.begin, symbol.end});
+    }
+  }
 
  private:
   struct Symbol {
     int32_t id, previous, next;  // id -1: joined to the one before
+    uint32_t begin, end;         // bytes of the word
   };
   struct Candidate {
     int32_t rank, at, id;
@@ -96,6 +102,7 @@ class Symbols {
     Symbol& left = symbol(best.at);
     Symbol& right = symbol(left.next);
     left.id = best.id;
+    left.end = right.end;
     right.id = -1;
     left.next = right.next;
     if (left.next >= 0) symbol(left.next).previous = best.at;
@@ -179,6 +186,15 @@ class Bpe : public Model {
     cache_.remember(word, hash, ids.data() + before, ids.data() + ids.size());
   }
 
+  void append_tokens(std::string_view word, std::vector<PieceToken>& tokens) const override {
+    const int32_t whole =
+        ignore_merges_ ? vocabulary_.index().find(word, TokenIndex::hash(word)) : -1;
+    if (whole >= 0) return tokens.push_back({whole, 0, word.size()});
+    Symbols symbols = characters_of(word);
+    symbols.join(merges_);
+    symbols.append_tokens(tokens);
+  }
+
   const Vocabulary& vocabulary() const override { return vocabulary_; }
 
  private:
@@ -203,17 +219,26 @@ class Bpe : public Model {
   Symbols characters_of(std::string_view word) const {
     Symbols symbols;
     bool unknown_waits = false;
+    size_t unknown_begin = 0, unknown_end = 0;
     for (size_t at = 0; at < word.size();) {
       const size_t begin = at;
       const char32_t character = unicode::next(word, at);
       const int32_t id = id_of_character(word, begin, at, character);
       if (id < 0 && byte_fallback_ && add_bytes(word, begin, at, symbols)) continue;
       if (id < 0 && unknown_.empty()) continue;
-      if (unknown_waits && (id >= 0 || !fuse_unknown_)) symbols.add(known_unknown());
-      if (id >= 0) symbols.add(id);
-      unknown_waits = id < 0;
+      if (unknown_waits && (id >= 0 || !fuse_unknown_)) {
+        symbols.add(known_unknown(), unknown_begin, unknown_end);
+        unknown_waits = false;
+      }
+      if (id >= 0) {
+        symbols.add(id, begin, at);
+        continue;
+      }
+      if (!unknown_waits) unknown_begin = begin;
+      unknown_end = at;
+      unknown_waits = true;
     }
-    if (unknown_waits) symbols.add(known_unknown());
+    if (unknown_waits) symbols.add(known_unknown(), unknown_begin, unknown_end);
     return symbols;
   }
 
@@ -238,7 +263,8 @@ class Bpe : public Model {
     for (const char byte : text) {
       if (byte_ids_[static_cast<unsigned char>(byte)] < 0) return false;
     }
-    for (const char byte : text) symbols.add(byte_ids_[static_cast<unsigned char>(byte)]);
+    for (const char byte : text)
+      symbols.add(byte_ids_[static_cast<unsigned char>(byte)], begin, end);
     return true;
   }
 

@@ -19,8 +19,11 @@ void write_characters(Pieces& pieces) {
   written.reserve(2 * bytes);  // so that the views below stay
   for (std::string_view& piece : pieces.texts) {
     const size_t begin = written.size();
-    for (const char byte : piece) {
-      written += byte_alphabet().character_of(static_cast<unsigned char>(byte));
+    for (const char& byte : piece) {
+      const std::string_view character =
+          byte_alphabet().character_of(static_cast<unsigned char>(byte));
+      pieces.note(written.data() + written.size(), character.size(), &byte);
+      written += character;
     }
     piece = std::string_view(written).substr(begin);
   }
@@ -28,7 +31,11 @@ void write_characters(Pieces& pieces) {
 
 void prepend_spaces(Pieces& pieces) {
   for (std::string_view& piece : pieces.texts) {
-    if (!piece.starts_with(' ')) piece = pieces.written.emplace_back(" " + std::string(piece));
+    if (piece.starts_with(' ')) continue;
+    const std::string& text = pieces.written.emplace_back(" " + std::string(piece));
+    pieces.note(text.data(), 1, piece.data());
+    for (size_t i = 0; i < piece.size(); ++i) pieces.note(&text[i + 1], 1, &piece[i]);
+    piece = text;
   }
 }
 
@@ -74,12 +81,15 @@ PreTokenizer byte_level_pre_tokenizer(const Section& section) {
 }
 
 Normalizer byte_level_normalizer(const Section&) {
-  return [](std::string& text) {
+  return [](std::string& text, Origins* origins) {
     std::string result;
-    for (const char byte : text) {
-      result += byte_alphabet().character_of(static_cast<unsigned char>(byte));
+    OriginsWriter writer(origins);
+    for (size_t i = 0; i < text.size(); ++i) {
+      result += byte_alphabet().character_of(static_cast<unsigned char>(text[i]));
+      writer.wrote(result.size(), i, i + 1);
     }
     text.swap(result);
+    writer.finish();
   };
 }
 

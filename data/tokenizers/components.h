@@ -9,29 +9,45 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
+#include "data/tokenizers/origins.h"
 #include "data/tokenizers/section.h"
 #include "data/tokenizers/vocabulary.h"
 
 namespace rankwise {
 
-// Rewrites a text, valid UTF-8 before and after.
-using Normalizer = std::function<void(std::string& text)>;
+// Rewrites a text, valid UTF-8 before and after, and its origins with it, unless they are null.
+using Normalizer = std::function<void(std::string& text, Origins* origins)>;
 
 // A text in pieces. A pre-tokenizer that writes new text keeps it in `written`.
 struct Pieces {
   std::vector<std::string_view> texts;
   std::list<std::string> written;
   const char* row_start = nullptr;  // where the row begins, if these pieces are of its beginning
+  // Null where nobody asks: for each byte of `written` the one that it was made of.
+  std::unordered_map<const char*, const char*>* sources = nullptr;
+
+  // Notes that `count` bytes at `made`, which is in `written`, were made of the one at `source`.
+  void note(const char* made, size_t count, const char* source) {
+    for (size_t i = 0; sources && i < count; ++i) sources->emplace(made + i, source);
+  }
 };
 // Cuts each piece further.
 using PreTokenizer = std::function<void(Pieces& pieces)>;
+
+struct PieceToken {
+  int32_t id;
+  size_t begin, end;  // bytes of the piece
+};
 
 class Model {
  public:
   virtual ~Model() = default;
   virtual void append_ids(std::string_view piece, std::vector<int32_t>& ids) const = 0;
+  // The same, and where each token stands. Slower.
+  virtual void append_tokens(std::string_view piece, std::vector<PieceToken>& tokens) const = 0;
   virtual const Vocabulary& vocabulary() const = 0;
 };
 
@@ -98,6 +114,6 @@ Decoder metaspace_decoder(const Section& section);   // metaspace.cpp
 // " ." → "." and the like, as transformers' clean_up_tokenization_spaces has it. decoders.cpp
 void clean_up_spaces(std::string& text);
 void replace_all(std::string& text, std::string_view from, std::string_view to);  // normalizers.cpp
-void strip_spaces(std::string& text, bool left, bool right);
+void strip_spaces(std::string& text, bool left, bool right, Origins* origins = nullptr);
 
 }  // namespace rankwise

@@ -108,7 +108,7 @@ Decoder strip_decoder(const Section& section) {
 Decoder replace_decoder(const Section& section) {
   const Normalizer replace = replace_normalizer(section);
   return [replace](std::vector<std::string>& tokens) {
-    for (std::string& token : tokens) replace(token);
+    for (std::string& token : tokens) replace(token, nullptr);
   };
 }
 

@@ -49,6 +49,21 @@ void cut(std::string_view text, std::string_view replacement, std::vector<std::s
   }
 }
 
+// text: `piece` with replaced spaces and, where `prepended`, one more at the front.
+void note_sources(Pieces& pieces, const std::string& text, std::string_view piece,
+                  std::string_view replacement, bool prepended) {
+  const char* made = text.data();
+  if (prepended) {
+    pieces.note(made, replacement.size(), piece.data());
+    made += replacement.size();
+  }
+  for (const char& byte : piece) {
+    const size_t count = byte == ' ' ? replacement.size() : 1;
+    pieces.note(made, count, &byte);
+    made += count;
+  }
+}
+
 }  // namespace
 
 PreTokenizer metaspace_pre_tokenizer(const Section& section) {
@@ -60,7 +75,9 @@ PreTokenizer metaspace_pre_tokenizer(const Section& section) {
       replace_all(text, " ", options.replacement);
       const bool wanted = options.prepend == Prepend::kAlways ||
                           (options.prepend == Prepend::kFirst && piece.data() == pieces.row_start);
-      if (wanted && !text.starts_with(options.replacement)) text.insert(0, options.replacement);
+      const bool prepended = wanted && !text.starts_with(options.replacement);
+      if (prepended) text.insert(0, options.replacement);
+      note_sources(pieces, text, piece, options.replacement, prepended);
       if (options.split) {
         cut(text, options.replacement, texts);
       } else {

@@ -6,6 +6,75 @@
 #include "data/tokenizers/unicode.h"
 
 namespace rankwise {
+namespace {
+
+// Character by character: append(character, result).
+template <class Append>
+void rewrite(std::string& text, Origins* origins, const Append& append) {
+  std::string result;
+  result.reserve(text.size());
+  OriginsWriter writer(origins);
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = at;
+    append(unicode::next(text, at), result);
+    writer.wrote(result.size(), begin, at);
+  }
+  text.swap(result);
+  writer.finish();
+}
+
+// matches(found) calls found(begin, end) for each match in order.
+template <class Matches>
+void replace_matches(std::string& text, Origins* origins, const std::string& to,
+                     const Matches& matches) {
+  std::string result;
+  OriginsWriter writer(origins);
+  size_t done = 0;
+  matches([&](size_t begin, size_t end) {
+    result.append(text, done, begin - done);
+    writer.copied(result.size(), done);
+    result.append(to);
+    writer.wrote(result.size(), begin, end);
+    done = end;
+  });
+  result.append(text, done);
+  writer.copied(result.size(), done);
+  text.swap(result);
+  writer.finish();
+}
+
+// Whether a character may become one with those before it in a normal form.
+bool joins(char32_t c) { return unicode::is_mark(c) || (c >= 0x1160 && c < 0x1200); }
+bool is_not_ascii(char32_t c) { return c >= 0x80; }
+
+// A character and those that `joins_before` become parts that are normalised apart, and followed if
+// together they are `result`.
+bool trace_parts(const std::string& text, const std::string& result, unicode::Form form,
+                 bool (*joins_before)(char32_t), OriginsWriter& writer) {
+  std::string joined;
+  for (size_t begin = 0, end; begin < text.size(); begin = end) {
+    unicode::next(text, end = begin);
+    for (size_t next = end; next < text.size(); end = next) {
+      if (!joins_before(unicode::next(text, next))) break;
+    }
+    joined += unicode::normalized(std::string_view(text).substr(begin, end - begin), form);
+    writer.wrote(joined.size(), begin, end);
+  }
+  return joined == result;
+}
+
+void trace_form(const std::string& text, const std::string& result, unicode::Form form,
+                Origins* origins) {
+  for (const auto joins_before : {joins, is_not_ascii}) {
+    OriginsWriter writer(origins);
+    if (trace_parts(text, result, form, joins_before, writer)) return writer.finish();
+  }
+  OriginsWriter writer(origins);
+  writer.wrote(result.size(), 0, text.size());
+  writer.finish();
+}
+
+}  // namespace
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (text.find(from) == text.npos) return;
@@ -18,25 +87,18 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 }
 
 Normalizer lowercase_normalizer(const Section&) {
-  return [](std::string& text) {
-    std::string result;
-    result.reserve(text.size());
-    for (size_t at = 0; at < text.size();) {
-      unicode::append_lowercase(unicode::next(text, at), result);
-    }
-    text.swap(result);
+  return [](std::string& text, Origins* origins) {
+    rewrite(text, origins, [](char32_t c, std::string& result) {
+      unicode::append_lowercase(c, result);
+    });
   };
 }
 
 Normalizer strip_accents_normalizer(const Section&) {
-  return [](std::string& text) {
-    std::string result;
-    result.reserve(text.size());
-    for (size_t at = 0; at < text.size();) {
-      const char32_t character = unicode::next(text, at);
-      if (!unicode::is_mark(character)) unicode::append(character, result);
-    }
-    text.swap(result);
+  return [](std::string& text, Origins* origins) {
+    rewrite(text, origins, [](char32_t c, std::string& result) {
+      if (!unicode::is_mark(c)) unicode::append(c, result);
+    });
   };
 }
 
@@ -46,7 +108,11 @@ Normalizer unicode_form_normalizer(const Section& section) {
                              : type == "NFD"  ? unicode::Form::kNfd
                              : type == "NFKC" ? unicode::Form::kNfkc
                                               : unicode::Form::kNfkd;
-  return [form](std::string& text) { text = unicode::normalized(text, form); };
+  return [form](std::string& text, Origins* origins) {
+    std::string result = unicode::normalized(text, form);
+    if (origins && result != text) trace_form(text, result, form, origins);
+    text = std::move(result);
+  };
 }
 
 Normalizer replace_normalizer(const Section& section) {
@@ -55,21 +121,20 @@ Normalizer replace_normalizer(const Section& section) {
   if (pattern.has("String")) {
     const std::string from = pattern.text("String");
     if (from.empty()) throw pattern.error("must not be empty");
-    return [from, to](std::string& text) { replace_all(text, from, to); };
+    return [from, to](std::string& text, Origins* origins) {
+      replace_matches(text, origins, to, [&](const auto& found) {
+        for (size_t at, done = 0; (at = text.find(from, done)) != text.npos;)
+          found(at, done = at + from.size());
+      });
+    };
   }
   const Regex regex(pattern.text("Regex"), pattern);
-  return [regex, to](std::string& text) {
-    std::string result;
-    size_t done = 0;
-    regex.for_each_match(text, [&](size_t begin, size_t end) {
-      result.append(text, done, begin - done).append(to);
-      done = end;
-    });
-    text = result.append(text, done);
+  return [regex, to](std::string& text, Origins* origins) {
+    replace_matches(text, origins, to, [&](const auto& found) { regex.for_each_match(text, found); });
   };
 }
 
-void strip_spaces(std::string& text, bool left, bool right) {
+void strip_spaces(std::string& text, bool left, bool right, Origins* origins) {
   size_t begin = text.size(), end = 0;  // of what is not a space
   for (size_t at = 0; at < text.size();) {
     const size_t start = at;
@@ -79,19 +144,26 @@ void strip_spaces(std::string& text, bool left, bool right) {
   }
   if (!left) begin = 0;
   if (!right) end = text.size();
-  text = begin < end ? text.substr(begin, end - begin) : std::string();
+  begin = std::min(begin, end);
+  text = text.substr(begin, end - begin);
+  if (origins)
+    *origins = Origins(origins->begin() + ptrdiff_t(begin), origins->begin() + ptrdiff_t(end));
 }
 
 Normalizer strip_normalizer(const Section& section) {
   const bool left = section.boolean("strip_left", true);
   const bool right = section.boolean("strip_right", true);
-  return [left, right](std::string& text) { strip_spaces(text, left, right); };
+  return [left, right](std::string& text, Origins* origins) {
+    strip_spaces(text, left, right, origins);
+  };
 }
 
 Normalizer prepend_normalizer(const Section& section) {
   const std::string prefix = section.text("prepend");
-  return [prefix](std::string& text) {
-    if (!text.empty()) text.insert(0, prefix);
+  return [prefix](std::string& text, Origins* origins) {
+    if (text.empty()) return;
+    text.insert(0, prefix);
+    if (origins) origins->insert(origins->begin(), prefix.size(), origins->front());
   };
 }
 
@@ -106,21 +178,18 @@ Normalizer nmt_normalizer(const Section&) {
            (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
            c == 0xFEFF || c == 0xFFFD;
   };
-  return [dropped, space](std::string& text) {
-    std::string result;
-    for (size_t at = 0; at < text.size();) {
-      const char32_t c = unicode::next(text, at);
+  return [dropped, space](std::string& text, Origins* origins) {
+    rewrite(text, origins, [&](char32_t c, std::string& result) {
       if (!dropped(c)) unicode::append(space(c) ? U' ' : c, result);
-    }
-    text.swap(result);
+    });
   };
 }
 
 Normalizer sequence_normalizer(const Section& section) {
   std::vector<Normalizer> steps;
   for (const Section& item : section.items("normalizers")) steps.push_back(make_normalizer(item));
-  return [steps](std::string& text) {
-    for (const Normalizer& step : steps) step(text);
+  return [steps](std::string& text, Origins* origins) {
+    for (const Normalizer& step : steps) step(text, origins);
   };
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "data/tokenizers/unicode.h"
 
@@ -161,10 +162,10 @@ void Pipeline::truncate(std::vector<int32_t>& ids, size_t length) const {
 std::vector<int32_t> Pipeline::ids_of(std::string_view text) const {
   const std::string valid = unicode::with_replacements(text);
   std::vector<int32_t> ids;
-  const auto add = [&ids](int32_t id) { ids.push_back(id); };
+  const auto add = [&ids](int32_t id, std::string_view) { ids.push_back(id); };
   added_.split(valid, false, add, [&](std::string_view part) {
     std::string normal(part);
-    if (normalizer_) normalizer_(normal);
+    if (normalizer_) normalizer_(normal, nullptr);
     const bool first = part.data() == valid.data();
     added_.split(normal, true, add, [&](std::string_view rest) {
       append_ids(rest, first && rest.data() == normal.data(), ids);
@@ -179,6 +180,75 @@ void Pipeline::append_ids(std::string_view text, bool starts_row, std::vector<in
   pieces.texts.push_back(text);
   if (pre_tokenizer_) pre_tokenizer_(pieces);
   for (const std::string_view piece : pieces.texts) model_->append_ids(piece, ids);
+}
+
+PlacedTokens Pipeline::encode_placed(std::string_view text) const {
+  PlacedTokens tokens;
+  const auto add = [&tokens](int32_t id, TextSpan span) {
+    tokens.ids.push_back(id);
+    tokens.spans.push_back(span);
+  };
+  const auto place = [&](std::string_view part) {
+    return static_cast<size_t>(part.data() - text.data());
+  };
+  const auto add_raw = [&](int32_t id, std::string_view part) {
+    add(id, {place(part), place(part) + part.size()});
+  };
+  added_.split(text, false, add_raw, [&](std::string_view part) {
+    std::string normal(part);
+    Origins origins = origins_of(part);
+    for (TextSpan& origin : origins) origin = {origin.begin + place(part), origin.end + place(part)};
+    if (normalizer_) normalizer_(normal, &origins);
+    const auto add_normal = [&](int32_t id, std::string_view token) {
+      const auto at = static_cast<size_t>(token.data() - normal.data());
+      add(id, {origins[at].begin, origins[at + token.size() - 1].end});
+    };
+    const bool first = part.data() == text.data();
+    added_.split(normal, true, add_normal, [&](std::string_view rest) {
+      append_placed(rest, first && rest.data() == normal.data(), normal, origins, tokens);
+    });
+  });
+  return tokens;
+}
+
+void Pipeline::append_placed(std::string_view text, bool starts_row, const std::string& normal,
+                             const Origins& origins, PlacedTokens& tokens) const {
+  std::unordered_map<const char*, const char*> sources;
+  Pieces pieces;
+  pieces.sources = &sources;
+  if (starts_row) pieces.row_start = text.data();
+  pieces.texts.push_back(text);
+  if (pre_tokenizer_) pre_tokenizer_(pieces);
+  const auto origin = [&](const char* byte) {
+    for (auto made = sources.find(byte); made != sources.end(); made = sources.find(byte))
+      byte = made->second;
+    return origins[std::min(static_cast<size_t>(byte - normal.data()), origins.size() - 1)];
+  };
+  std::vector<PieceToken> found;
+  for (const std::string_view piece : pieces.texts) {
+    found.clear();
+    model_->append_tokens(piece, found);
+    for (const PieceToken& token : found) {
+      const size_t last = std::max(token.end, token.begin + 1) - 1;
+      tokens.ids.push_back(token.id);
+      tokens.spans.push_back(
+          {origin(piece.data() + token.begin).begin, origin(piece.data() + last).end});
+    }
+  }
+}
+
+PairEncoding Pipeline::joined(std::span<const int32_t> first,
+                              std::span<const int32_t> second) const {
+  PairEncoding encoding;
+  for (const Template::Part& part : template_.pair) {
+    const std::span<const int32_t> ids = part.sequence == 'A'   ? first
+                                         : part.sequence == 'B' ? second
+                                                                : std::span(part.ids);
+    if (part.sequence == 'B') encoding.second_begin = encoding.ids.size();
+    encoding.ids.insert(encoding.ids.end(), ids.begin(), ids.end());
+    encoding.type_ids.resize(encoding.ids.size(), part.type_id);
+  }
+  return encoding;
 }
 
 std::string Pipeline::decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {

@@ -33,6 +33,9 @@ class Pipeline : public Tokenizer {
   WordEncoding encode_words(const std::vector<std::string>& words,
                             int64_t max_length) const override;
   std::vector<int32_t> encode_plain(std::string_view text) const override { return ids_of(text); }
+  PlacedTokens encode_placed(std::string_view text) const override;
+  PairEncoding joined(std::span<const int32_t> first,
+                      std::span<const int32_t> second) const override;
   std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override;
   size_t unsettled_bytes() const override;
   int64_t vocabulary_size() const override;
@@ -43,6 +46,9 @@ class Pipeline : public Tokenizer {
  private:
   std::vector<int32_t> ids_of(std::string_view text) const;
   void append_ids(std::string_view text, bool starts_row, std::vector<int32_t>& ids) const;
+  // normal: the normalized part of a row that `text` is of; origins: its bytes' in the row.
+  void append_placed(std::string_view text, bool starts_row, const std::string& normal,
+                     const Origins& origins, PlacedTokens& tokens) const;
   void truncate(std::vector<int32_t>& ids, size_t length) const;
   // How many tokens of its own a row may have. Errors: kUsage: none.
   size_t room(const std::vector<Template::Part>& parts, int64_t max_length, bool pair) const;

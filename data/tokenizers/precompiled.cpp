@@ -122,32 +122,39 @@ class Precompiled {
     }
   }
 
-  void operator()(std::string& text) const {
+  void operator()(std::string& text, Origins* origins) const {
     size_t plain = 0;  // characters that stay, and that nothing joins
     while (plain < text.size() && is_plain(text[plain])) ++plain;
     if (plain == text.size()) return;
     const size_t begin = plain > 0 ? plain - 1 : 0;  // a mark may join the last one
     std::string result = text.substr(0, begin);
-    graphemes_.for_each(std::string_view(text).substr(begin),
-                        [&](std::string_view grapheme) { append(grapheme, result); });
+    OriginsWriter writer(origins);
+    writer.copied(begin, 0);
+    graphemes_.for_each(std::string_view(text).substr(begin), [&](std::string_view grapheme) {
+      append(grapheme, static_cast<size_t>(grapheme.data() - text.data()), result, writer);
+    });
     text.swap(result);
+    writer.finish();
   }
 
  private:
   bool is_plain(char byte) const { return byte >= 0 && plain_[static_cast<size_t>(byte)]; }
 
-  void append(std::string_view grapheme, std::string& result) const {
+  // `place`: of the grapheme in the text.
+  void append(std::string_view grapheme, size_t place, std::string& result,
+              OriginsWriter& writer) const {
     constexpr size_t kLongest = 6;  // bytes; such graphemes are looked up by character only
     if (const auto whole =
             grapheme.size() < kLongest ? map_->replacement(grapheme) : std::nullopt) {
       result += *whole;
-      return;
+      return writer.wrote(result.size(), place, place + grapheme.size());
     }
     for (size_t at = 0; at < grapheme.size();) {
       const size_t begin = at;
       unicode::next(grapheme, at);
       const std::string_view character = grapheme.substr(begin, at - begin);
       result += map_->replacement(character).value_or(character);
+      writer.wrote(result.size(), place + begin, place + at);
     }
   }
 

@@ -45,17 +45,31 @@ class PieceModel : public Model {
   // A newer class keeps the space that a text begins with: it encodes the unknown token before it,
   // and drops that.
   void append_ids(std::string_view text, std::vector<int32_t>& ids) const override {
-    const bool guarded = !legacy_ && (text.starts_with(kSpace) || text.starts_with(' '));
+    const bool guarded = this->guarded(text);
     const std::vector<int> found =
         encoded(guarded ? unknown_ + std::string(text) : std::string(text));
     const size_t dropped = guarded ? std::min(unknown_length_, found.size()) : 0;
     ids.insert(ids.end(), found.begin() + static_cast<ptrdiff_t>(dropped), found.end());
   }
 
+  void append_tokens(std::string_view text, std::vector<PieceToken>& tokens) const override {
+    const std::string guard = guarded(text) ? unknown_ : "";
+    const auto found = processor_->EncodeAsImmutableProto(guard + std::string(text));
+    for (size_t i = guard.empty() ? 0 : unknown_length_; i < found.pieces_size(); ++i) {
+      const auto piece = found.pieces(static_cast<int>(i));
+      const auto place = [&](uint32_t at) { return std::max<size_t>(at, guard.size()) - guard.size(); };
+      tokens.push_back({static_cast<int32_t>(piece.id()), place(piece.begin()), place(piece.end())});
+    }
+  }
+
   const Vocabulary& vocabulary() const override { return *vocabulary_; }
   std::shared_ptr<const SentencePieceProcessor> processor() const { return processor_; }
 
  private:
+  bool guarded(std::string_view text) const {
+    return !legacy_ && (text.starts_with(kSpace) || text.starts_with(' '));
+  }
+
   std::vector<int> encoded(const std::string& text) const {
     std::vector<int> ids;
     const auto status = processor_->Encode(text, &ids);
@@ -108,12 +122,26 @@ Json t5_template(const Vocabulary& vocabulary, const Section& config, const fs::
   return made;
 }
 
+// text: `piece` with plain spaces and, at the start of a row, one more before it.
+void note_sources(Pieces& pieces, const std::string& text, std::string_view piece) {
+  const char* made = text.data();
+  if (piece.data() == pieces.row_start) {
+    pieces.note(made, kSpace.size(), piece.data());
+    made += kSpace.size();
+  }
+  for (size_t at = 0; at < piece.size(); ++made) {
+    pieces.note(made, 1, &piece[at]);
+    at += piece.substr(at).starts_with(kSpace) ? kSpace.size() : 1;
+  }
+}
+
 // The newer classes put one space before a row, and know the visible space as a space.
 void prepend_space(Pieces& pieces) {
   for (std::string_view& piece : pieces.texts) {
     std::string& text = pieces.written.emplace_back(piece);
     replace_all(text, kSpace, " ");
     if (piece.data() == pieces.row_start) text.insert(0, kSpace);
+    note_sources(pieces, text, piece);
     piece = text;
   }
 }

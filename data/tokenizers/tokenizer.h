@@ -5,9 +5,12 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "data/tokenizers/origins.h"
 
 namespace rankwise {
 
@@ -15,6 +18,17 @@ struct Encoding {
   std::vector<int32_t> ids;
   std::vector<int32_t> type_ids;  // same length
   bool truncated = false;         // tokens were cut off
+};
+
+// Tokens of a text and where they stand in it: what they were made of, whole characters. A token
+// that the tokenizer puts before the text stands where its first character does.
+struct PlacedTokens {
+  std::vector<int32_t> ids;
+  std::vector<TextSpan> spans;  // same length
+};
+
+struct PairEncoding : Encoding {
+  size_t second_begin = 0;  // where the second sequence's tokens begin
 };
 
 struct WordEncoding : Encoding {
@@ -36,6 +50,11 @@ class Tokenizer {
                                     int64_t max_length) const = 0;
   // The text's own tokens: no special ones round it.
   virtual std::vector<int32_t> encode_plain(std::string_view text) const = 0;
+  // The same tokens, and where each stands in the text, which must be valid UTF-8. Slower.
+  virtual PlacedTokens encode_placed(std::string_view text) const = 0;
+  // Two sequences of ids with the special tokens of the post-processor. Never cut.
+  virtual PairEncoding joined(std::span<const int32_t> first,
+                              std::span<const int32_t> second) const = 0;
   // As transformers' decode, which also cleans spaces up where tokenizer_config.json says so.
   virtual std::string decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
   // How many bytes at the end of a decoded text further ids may still change, but for a character

@@ -77,8 +77,15 @@ class Unigram : public Model {
     const uint64_t hash = short_enough ? TokenIndex::hash(word) : 0;
     if (short_enough && cache_.append_known(word, hash, ids)) return;
     const size_t before = ids.size();
-    append_best(word, ids);
+    append_best(word, [&ids](int32_t id, std::string_view) { ids.push_back(id); });
     cache_.remember(word, hash, ids.data() + before, ids.data() + ids.size());
+  }
+
+  void append_tokens(std::string_view word, std::vector<PieceToken>& tokens) const override {
+    append_best(word, [&](int32_t id, std::string_view text) {
+      const auto begin = static_cast<size_t>(text.data() - word.data());
+      tokens.push_back({id, begin, begin + text.size()});
+    });
   }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
@@ -137,7 +144,9 @@ class Unigram : public Model {
     if (best.begin < 0 || score > best.score) best = {score, static_cast<int64_t>(begin), id};
   }
 
-  void append_best(std::string_view word, std::vector<int32_t>& ids) const {
+  // append(id, its part of the word) for each token.
+  template <class Token>
+  void append_best(std::string_view word, const Token& append) const {
     const std::vector<Best> best = best_ways(word);
     std::vector<std::string_view> tokens;  // from the end; neighbouring unknown ones as one
     bool fusing = false;
@@ -152,18 +161,19 @@ class Unigram : public Model {
       fusing = unknown;
       end = begin;
     }
-    for (auto token = tokens.rbegin(); token != tokens.rend(); ++token) append_id(*token, ids);
+    for (auto token = tokens.rbegin(); token != tokens.rend(); ++token) append_id(*token, append);
   }
 
-  void append_id(std::string_view token, std::vector<int32_t>& ids) const {
+  template <class Token>
+  void append_id(std::string_view token, const Token& append) const {
     const int32_t id = vocabulary_.index().find(token, TokenIndex::hash(token));
-    if (id >= 0) return ids.push_back(id);
+    if (id >= 0) return append(id, token);
     const auto byte_id = [this](char byte) { return byte_ids_[static_cast<unsigned char>(byte)]; };
     const auto has_id = [&](char byte) { return byte_id(byte) >= 0; };
     if (!byte_fallback_ || !std::all_of(token.begin(), token.end(), has_id)) {
-      return ids.push_back(known_unknown());
+      return append(known_unknown(), token);
     }
-    for (const char byte : token) ids.push_back(byte_id(byte));
+    for (const char byte : token) append(byte_id(byte), token);
   }
 
   int32_t known_unknown() const {

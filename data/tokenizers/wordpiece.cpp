@@ -35,17 +35,19 @@ class WordPiece : public Model {
 
   void append_ids(std::string_view word, std::vector<int32_t>& ids) const override {
     const size_t before = ids.size();
-    bool known = std::count_if(word.begin(), word.end(), starts_character) <= most_characters_;
-    for (size_t at = 0; known && at < word.size();) {
-      const Match match =
-          longest_match(at == 0 ? vocabulary_.index() : following_, word.substr(at));
-      known = match.length > 0;
-      ids.push_back(match.id);
-      at += match.length;
-    }
-    if (known) return;
+    if (cut(word, [&ids](int32_t id, size_t, size_t) { ids.push_back(id); })) return;
     ids.resize(before);
     ids.push_back(unknown_id_);
+  }
+
+  void append_tokens(std::string_view word, std::vector<PieceToken>& tokens) const override {
+    const size_t before = tokens.size();
+    if (cut(word, [&tokens](int32_t id, size_t begin, size_t end) {
+          tokens.push_back({id, begin, end});
+        }))
+      return;
+    tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(before), tokens.end());
+    tokens.push_back({unknown_id_, 0, word.size()});
   }
 
   const Vocabulary& vocabulary() const override { return vocabulary_; }
@@ -55,6 +57,20 @@ class WordPiece : public Model {
     int32_t id = -1;
     size_t length = 0;  // 0: no match
   };
+
+  // token(id, begin, end) for each. False: the word is unknown, whatever came before.
+  template <class Token>
+  bool cut(std::string_view word, const Token& token) const {
+    if (std::count_if(word.begin(), word.end(), starts_character) > most_characters_) return false;
+    for (size_t at = 0; at < word.size();) {
+      const Match match =
+          longest_match(at == 0 ? vocabulary_.index() : following_, word.substr(at));
+      if (match.length == 0) return false;
+      token(match.id, at, at + match.length);
+      at += match.length;
+    }
+    return true;
+  }
 
   Match longest_match(const TokenIndex& candidates, std::string_view rest) const {
     constexpr size_t kRemembered = 256;  // hashes of prefixes; longer prefixes are hashed again

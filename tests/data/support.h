@@ -72,6 +72,21 @@ class ByteTokenizer : public Tokenizer {
   std::vector<int32_t> encode_plain(std::string_view text) const override {
     return {text.begin(), text.end()};
   }
+  PlacedTokens encode_placed(std::string_view text) const override {
+    PlacedTokens tokens{encode_plain(text), {}};
+    for (size_t at = 0; at < text.size(); ++at) tokens.spans.push_back({at, at + 1});
+    return tokens;
+  }
+  PairEncoding joined(std::span<const int32_t> first,
+                      std::span<const int32_t> second) const override {
+    PairEncoding encoding{{{1}, {0}, false}, first.size() + 2};
+    for (const auto& [ids, type] : {std::pair(first, 0), {second, 1}}) {
+      encoding.ids.insert(encoding.ids.end(), ids.begin(), ids.end());
+      encoding.ids.push_back(2);
+      encoding.type_ids.resize(encoding.ids.size(), type);
+    }
+    return encoding;
+  }
   WordEncoding encode_words(const std::vector<std::string>& words,
                             int64_t max_length) const override {
     std::string text;

@@ -1,5 +1,6 @@
 // libFuzzer on tokenizer.json. A damaged file is an error of kind kModel; a file that loads gives
-// ids inside its vocabulary, decodes them, at once and as a stream, and keeps to max_length.
+// ids inside its vocabulary and places inside the text, decodes them, at once and as a stream, and
+// keeps to max_length.
 #include <cstdlib>
 
 #include "data/tokenizers/pipeline.h"
@@ -20,6 +21,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           if (id < 0 || id >= tokenizer.vocabulary_size()) std::abort();
         }
         tokenizer.decode(row.ids, true);
+        constexpr std::string_view kText = "The na\xc3\xafve [SEP]e\xcc\x81 \xe4\xb8\xad";
+        const PlacedTokens placed = tokenizer.encode_placed(kText);
+        if (placed.ids != tokenizer.encode_plain(kText)) std::abort();
+        if (placed.spans.size() != placed.ids.size()) std::abort();
+        for (const TextSpan& span : placed.spans) {
+          if (span.begin > span.end || span.end > kText.size()) std::abort();
+        }
         StreamDecoder stream(tokenizer, false);
         for (const int32_t id : row.ids) stream.add(id);
         stream.finish();
