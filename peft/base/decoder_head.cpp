@@ -30,6 +30,8 @@ void DecoderHead::build(ModelBuilder& builder, Sites& sites, const Config& confi
       builder.head(output, "qa_outputs", features, 2, deviation);
       sites.head_modules = {"qa_outputs"};
       return;
+    case TaskType::kFeatureExtraction:
+      return;
     default:
       throw usage_error("--task_type {} is not a task of '{}'", name_of(task),
                         config.text("model_type"));
@@ -38,7 +40,8 @@ void DecoderHead::build(ModelBuilder& builder, Sites& sites, const Config& confi
 
 std::vector<int64_t> DecoderHead::seen(const Pass& pass) const {
   if (task == TaskType::kSeqCls) return pass.last_tokens(pad_token);
-  return task == TaskType::kQuestionAns ? all_tokens(pass) : pass.targets();
+  const bool all = task == TaskType::kQuestionAns || task == TaskType::kFeatureExtraction;
+  return all ? all_tokens(pass) : pass.targets();
 }
 
 }  // namespace rankwise

@@ -18,6 +18,10 @@ struct BuildOptions {
   TaskType task = TaskType::kSeqCls;
   int64_t num_labels = 2;
   std::optional<double> model_dropout;  // in place of every dropout of config.json
+  // What FEATURE_EXTRACTION's names lack: it is the bare body.
+  std::string bare(const std::string& body) const {
+    return task == TaskType::kFeatureExtraction ? body : "";
+  }
 };
 
 // A built model. It knows no method and no trainer.

@@ -27,7 +27,7 @@ class Gpt2 : public Base {
         layers_(static_cast<size_t>(config.integer("n_layer", 12))),
         activation_(activation(config, "activation_function", "gelu_new")) {
     check(config);
-    ModelBuilder builder(source, sites);
+    ModelBuilder builder(source, sites, options.bare("transformer."));
     const double eps = config.number("layer_norm_epsilon", 1e-5);
     builder.embedding(words_, "transformer.wte", vocabulary_, size_);
     builder.embedding(position_table_, "transformer.wpe", positions_, size_);

@@ -22,22 +22,32 @@ at::Tensor* Sites::find(const std::string& path) const {
   return nullptr;
 }
 
+std::string ModelBuilder::site_of(const std::string& path) const {
+  return path.starts_with(body_) ? path.substr(body_.size()) : path;
+}
+
+void ModelBuilder::attention(AttentionSite& site) {
+  site.path = site_of(site.path);
+  sites_.attentions.push_back(&site);
+}
+
 void ModelBuilder::add(at::Tensor& tensor, WeightRequest request, BlockMatrix* blocks) {
   request.may_stay_in_blocks = blocks && !request.transposed;
   FrozenWeight held = source_.get(request);
   tensor = std::move(held.numbers);
   if (blocks) *blocks = std::move(held.blocks);
   sites_.tensors.push_back(
-      {std::move(request.path), &tensor, request.transposed, std::move(request.tied_to), blocks});
+      {site_of(request.path), &tensor, request.transposed, std::move(request.tied_to), blocks});
 }
 
 void ModelBuilder::linear(Linear& layer, WeightRequest weight, bool bias) {
-  layer.path = weight.path;
+  const std::string path = weight.path;
+  layer.path = site_of(path);
   const int64_t out = weight.shape[0];
   const std::optional<double> drawn = weight.drawn ? std::optional(0.0) : std::nullopt;
   weight.path += ".weight";
   add(layer.weight, std::move(weight), &layer.blocks);
-  if (bias) add(layer.bias, {.path = layer.path + ".bias", .shape = {out}, .drawn = drawn});
+  if (bias) add(layer.bias, {.path = path + ".bias", .shape = {out}, .drawn = drawn});
   sites_.linears.push_back(&layer);
 }
 

@@ -112,7 +112,9 @@ class WeightSource {
 // Fills layers and registers their sites. The layers must not move afterwards.
 class ModelBuilder {
  public:
-  ModelBuilder(WeightSource& source, Sites& sites) : source_(source), sites_(sites) {}
+  // body: "bert." where sites are named as in the bare model, which lacks it; else "".
+  ModelBuilder(WeightSource& source, Sites& sites, std::string body = "")
+      : source_(source), sites_(sites), body_(std::move(body)) {}
   void linear(Linear& layer, const std::string& path, int64_t in, int64_t out, bool bias = true);
   void conv1d(Linear& layer, const std::string& path, int64_t in, int64_t out);  // GPT-2's
   // A classifier on top, drawn from N(0, deviation) where the file has none.
@@ -126,14 +128,16 @@ class ModelBuilder {
                 double offset = 0);
   void embedding(Embedding& layer, const std::string& path, int64_t rows, int64_t size);
   void embedding(at::Tensor& table, const std::string& path, int64_t rows, int64_t size);
-  void attention(AttentionSite& site) { sites_.attentions.push_back(&site); }
+  void attention(AttentionSite& site);
   DropoutSite dropout(double p) { return {sites_.dropout_sites++, p}; }
 
  private:
   void add(at::Tensor& tensor, WeightRequest request, BlockMatrix* blocks = nullptr);
   void linear(Linear& layer, WeightRequest weight, bool bias);
+  std::string site_of(const std::string& path) const;
   WeightSource& source_;
   Sites& sites_;
+  std::string body_;
 };
 
 }  // namespace rankwise

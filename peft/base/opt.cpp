@@ -33,7 +33,7 @@ class Opt : public Base {
         layers_(static_cast<size_t>(config.integer("num_hidden_layers", 12))),
         activation_(activation(config, "activation_function", "relu")) {
     check(config, options);
-    ModelBuilder builder(source, sites);
+    ModelBuilder builder(source, sites, options.bare("model."));
     builder.embedding(words_, kBody + "embed_tokens", vocabulary_, word_size_);
     builder.embedding(position_table_, kBody + "embed_positions", positions_ + kFirstPositionRow,
                       size_);

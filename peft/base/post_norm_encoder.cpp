@@ -25,7 +25,8 @@ class PostNormEncoder : public Base {
       : settings_(settings),
         model_dropout_(options.model_dropout),
         layers_(static_cast<size_t>(settings.layers)) {
-    ModelBuilder builder(source, sites);
+    const std::string body = settings.embeddings.substr(0, settings.embeddings.find('.') + 1);
+    ModelBuilder builder(source, sites, options.bare(body));
     build_embeddings(builder);
     for (size_t i = 0; i < layers_.size(); ++i) build_layer(builder, i);
     build_head(builder);
@@ -100,6 +101,7 @@ class PostNormEncoder : public Base {
       }
       head_dropout_ = dropout_site(builder, head.dropout);
     }
+    if (head.task == TaskType::kFeatureExtraction) return;
     builder.head(output_, head.output, size, head.outputs, head.deviation);
     sites.head_modules = head.task == TaskType::kQuestionAns
                              ? std::vector<std::string>{"qa_outputs"}
@@ -221,6 +223,8 @@ PostNormEncoderSettings::Head encoder_head(const Config& config, const BuildOpti
       break;
     case TaskType::kQuestionAns:
       head.output = "qa_outputs";
+      break;
+    case TaskType::kFeatureExtraction:
       break;
     default:
       throw usage_error("--task_type {} is not a task of '{}'", name_of(options.task),

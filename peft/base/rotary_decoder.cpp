@@ -38,7 +38,7 @@ class RotaryDecoder : public Base {
     if (layers_.empty()) throw config.error("num_hidden_layers", "must be at least 1");
     if (key_heads_ < 1 || heads_ % key_heads_ != 0)
       throw config.error("num_key_value_heads", "must divide num_attention_heads");
-    ModelBuilder builder(source, sites);
+    ModelBuilder builder(source, sites, options.bare(settings.body + "."));
     const std::string table = settings.body + ".embed_tokens";
     builder.embedding(words_, table, vocabulary_, size_);
     for (size_t i = 0; i < layers_.size(); ++i) build_layer(builder, i, config, options);

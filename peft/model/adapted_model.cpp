@@ -72,7 +72,8 @@ AdaptedModel::Scores AdaptedModel::evaluate(const Unit& unit) const {
   Scores scores;
   if (unit.targets.defined()) scores.targets = unit.targets.size(0);
   if (is_language_model(task_) && unit.targets.defined()) {
-    scores.loss_sum = language_model_loss(*base_.base, features, pass).item<double>();
+    scores.losses = target_losses(*base_.base, features, pass);
+    scores.loss_sum = scores.losses.sum(at::kDouble).item<double>();
     return scores;
   }
   scores.logits = logits_of(*base_.base, features, pass);

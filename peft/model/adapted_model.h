@@ -37,7 +37,9 @@ class AdaptedModel {
   void use_gradient_checkpointing(bool yes) { gradient_checkpointing_ = yes; }
 
   struct Scores {
-    at::Tensor logits;  // [N, labels] float32; a language model's: only where there are no targets
+    at::Tensor logits;  // [N, labels] float32; a language model's: only where there are no targets;
+                        // FEATURE_EXTRACTION: hidden states of the unit's real tokens [T, F]
+    at::Tensor losses;  // [N] float32, of a language model's targets
     double loss_sum = 0;
     int64_t targets = 0;
   };

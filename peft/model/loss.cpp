@@ -21,29 +21,38 @@ at::Tensor capped(const at::Tensor& logits, double cap) {
   return cap > 0 ? at::tanh(logits / cap) * cap : logits;
 }
 
+// Calls each(first row, logits, targets [n, 1]) for a chunk of rows at a time.
+template <class Each>
+void by_chunks(const at::Tensor& features, const FrozenWeight& weight, const at::Tensor& targets,
+               double cap, const Each& each) {
+  const int64_t rows = features.size(0);
+  const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / weight.numbers.size(0));
+  for (int64_t begin = 0; begin < rows; begin += chunk) {
+    const int64_t count = std::min(chunk, rows - begin);
+    each(begin, capped(product(features.narrow(0, begin, count), weight, at::Tensor()), cap),
+         targets.narrow(0, begin, count).unsqueeze(1));
+  }
+}
+
 struct LanguageModelLoss : Function<LanguageModelLoss> {
   // features [N, F], weight [V, F] frozen, targets [N] → [] loss sum
   static at::Tensor forward(AutogradContext* context, const at::Tensor& features,
                             const FrozenWeight& weight, const at::Tensor& targets, double cap) {
-    const int64_t rows = features.size(0);
-    const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / weight.numbers.size(0));
     const bool with_grad = features.requires_grad();
     at::Tensor grad = with_grad ? at::empty_like(features) : at::Tensor();
     double sum = 0;
-    for (int64_t begin = 0; begin < rows; begin += chunk) {
-      const int64_t count = std::min(chunk, rows - begin);
-      at::Tensor logits =
-          capped(product(features.narrow(0, begin, count), weight, at::Tensor()), cap);
-      const at::Tensor wanted = targets.narrow(0, begin, count).unsqueeze(1);
+    by_chunks(features, weight, targets, cap, [&](int64_t begin, at::Tensor logits,
+                                                  const at::Tensor& wanted) {
+      const int64_t count = wanted.size(0);
       const at::Tensor log_sum = at::logsumexp(logits, 1, true);
       sum += (log_sum - logits.gather(1, wanted)).sum(at::kDouble).item<double>();
-      if (!with_grad) continue;
+      if (!with_grad) return;
       const at::Tensor slope = cap > 0 ? 1 - at::square(logits / cap) : at::Tensor();
       at::Tensor grad_logits = logits.sub_(log_sum).exp_();
       grad_logits.scatter_add_(1, wanted, at::full({count, 1}, -1.0, features.options()));
       if (cap > 0) grad_logits.mul_(slope);
       grad.narrow(0, begin, count).copy_(product_backward(grad_logits, weight));
-    }
+    });
     context->save_for_backward({grad});
     return at::scalar_tensor(sum, features.options());
   }
@@ -55,6 +64,11 @@ struct LanguageModelLoss : Function<LanguageModelLoss> {
 
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& targets) {
   return at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
+}
+
+// Whether the head's product is all there is to logits, and frozen.
+bool is_plain(const Linear& head) {
+  return !head.adapter && !head.weight.requires_grad() && !head.bias.defined();
 }
 
 // logits [T, 2]; targets [S, 2]: the tokens of a sequence compete among themselves.
@@ -72,6 +86,7 @@ at::Tensor span_loss(const at::Tensor& logits, const Unit& unit) {
 }  // namespace
 
 at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& pass) {
+  if (!base.output().weight.defined()) return features;  // no head
   return capped(base.output()(features, pass), base.logit_softcap());
 }
 
@@ -84,10 +99,24 @@ at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
 
 at::Tensor language_model_loss(const Base& base, const at::Tensor& features, const Pass& pass) {
   const Linear& head = base.output();
-  if (head.adapter || head.weight.requires_grad() || head.bias.defined())
+  if (!is_plain(head))
     return cross_entropy(logits_of(base, features, pass), pass.unit().targets);
   return LanguageModelLoss::apply(features.contiguous(), head.frozen(), pass.unit().targets,
                                   base.logit_softcap());
+}
+
+at::Tensor target_losses(const Base& base, const at::Tensor& features, const Pass& pass) {
+  at::NoGradGuard no_grad;
+  const at::Tensor& targets = pass.unit().targets;
+  if (!is_plain(base.output()))
+    return at::cross_entropy_loss(logits_of(base, features, pass), targets, {}, at::Reduction::None);
+  at::Tensor losses = at::empty({targets.size(0)}, at::kFloat);
+  by_chunks(features, base.output().frozen(), targets, base.logit_softcap(),
+            [&](int64_t begin, const at::Tensor& logits, const at::Tensor& wanted) {
+              losses.narrow(0, begin, wanted.size(0))
+                  .copy_((at::logsumexp(logits, 1, true) - logits.gather(1, wanted)).squeeze(1));
+            });
+  return losses;
 }
 
 bool is_language_model(TaskType task) {

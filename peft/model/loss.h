@@ -7,7 +7,7 @@
 
 namespace rankwise {
 
-// [N, outputs] float32, capped where the family caps them.
+// [N, outputs] float32, capped where the family caps them; without a head the features.
 at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& pass);
 
 // Σ over targets of the negative log likelihood, a differentiable scalar; `pass` is of `features`.
@@ -19,6 +19,9 @@ at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task);
 // (after Liger's fused linear cross-entropy: the gradient is made in the forward pass, chunk by
 // chunk). Falls back to loss_sum where the head itself trains.
 at::Tensor language_model_loss(const Base& base, const at::Tensor& features, const Pass& pass);
+
+// The loss of each target [N] float32, without a graph, in chunks likewise.
+at::Tensor target_losses(const Base& base, const at::Tensor& features, const Pass& pass);
 
 // Whether a task's head is the language model's.
 bool is_language_model(TaskType task);
