@@ -209,6 +209,15 @@ ChatText ChatTemplate::render_turns(const OrderedJson& conversation, bool add_ge
   return found;
 }
 
+std::string chat_template_text(const fs::path& folder) {
+  std::string text;
+  for (const char* name : {"chat_template.jinja", "tokenizer_config.json"}) {
+    const fs::path file = folder / name;
+    if (fs::exists(file)) text += read_text_file(file, ErrorKind::kModel);
+  }
+  return text;
+}
+
 std::optional<ChatTemplate> load_chat_template(const fs::path& folder, const std::string& name) {
   if (is_gguf(folder)) return chat_template_of_gguf(folder);
   const fs::path file = folder / "chat_template.jinja",

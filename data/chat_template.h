@@ -52,4 +52,7 @@ class ChatTemplate {
 std::optional<ChatTemplate> load_chat_template(const std::filesystem::path& model_folder,
                                                const std::string& name = "default");
 
+// The files that a template may be in, for telling folders apart.
+std::string chat_template_text(const std::filesystem::path& model_folder);
+
 }  // namespace rankwise

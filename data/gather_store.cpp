@@ -15,26 +15,34 @@ namespace {
 
 constexpr int64_t kGatheredNumbers = int64_t{1} << 24;  // of all ranks together, at a time
 
-// Rows end to end.
+// Examples end to end.
 struct Flat {
-  std::vector<int64_t> lengths, label_counts;  // [rows]; of labels or values
+  std::vector<int64_t> row_examples;           // [rows]: how many each row became
+  std::vector<int64_t> lengths, label_counts;  // [examples]; of labels or values
   std::vector<int32_t> ids, types, labels;     // types: as many as ids, or none
   std::vector<float> values;
+  int64_t truncated_rows = 0;
 };
 
-Flat flatten(const std::vector<Example>& examples) {
+void append(const Example& example, Flat& flat) {
+  flat.lengths.push_back(std::ssize(example.input_ids));
+  flat.label_counts.push_back(std::ssize(example.labels) + std::ssize(example.values));
+  if (!example.token_type_ids.empty()) {
+    flat.types.resize(flat.ids.size());  // the examples before have zeros
+    flat.types.insert(flat.types.end(), example.token_type_ids.begin(),
+                      example.token_type_ids.end());
+  }
+  flat.ids.insert(flat.ids.end(), example.input_ids.begin(), example.input_ids.end());
+  flat.labels.insert(flat.labels.end(), example.labels.begin(), example.labels.end());
+  flat.values.insert(flat.values.end(), example.values.begin(), example.values.end());
+}
+
+Flat flatten(const std::vector<EncodedRow>& rows) {
   Flat flat;
-  for (const Example& example : examples) {
-    flat.lengths.push_back(std::ssize(example.input_ids));
-    flat.label_counts.push_back(std::ssize(example.labels) + std::ssize(example.values));
-    if (!example.token_type_ids.empty()) {
-      flat.types.resize(flat.ids.size());  // the rows before have zeros
-      flat.types.insert(flat.types.end(), example.token_type_ids.begin(),
-                        example.token_type_ids.end());
-    }
-    flat.ids.insert(flat.ids.end(), example.input_ids.begin(), example.input_ids.end());
-    flat.labels.insert(flat.labels.end(), example.labels.begin(), example.labels.end());
-    flat.values.insert(flat.values.end(), example.values.begin(), example.values.end());
+  for (const EncodedRow& row : rows) {
+    flat.row_examples.push_back(std::ssize(row.examples));
+    flat.truncated_rows += row.truncated;
+    for (const Example& example : row.examples) append(example, flat);
   }
   if (!flat.types.empty()) flat.types.resize(flat.ids.size());
   return flat;
@@ -42,22 +50,27 @@ Flat flatten(const std::vector<Example>& examples) {
 
 // What each rank brings, and the sums.
 struct Sizes {
-  std::vector<int64_t> rows, tokens, labels, values;  // [ranks]
-  int64_t all_rows = 0, all_tokens = 0, all_labels = 0, all_values = 0, truncated_rows = 0;
-  bool have_types = false;
+  std::vector<int64_t> rows, examples, tokens, labels, values;  // [ranks]
+  int64_t all_rows = 0, all_examples = 0, all_tokens = 0, all_labels = 0, all_values = 0;
+  int64_t truncated_rows = 0;
+  int64_t stored_examples = 0;  // blocks, where there are some
+  bool have_types = false, one_each = true;
   int64_t type_tokens() const { return have_types ? all_tokens : 0; }
+  int64_t row_offsets() const { return one_each ? 0 : all_rows + 1; }
 };
 
-Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncated_rows) {
-  constexpr int64_t kNumbers = 6;
+Sizes gather_sizes(Communicator& communicator, const Flat& flat) {
+  constexpr int64_t kNumbers = 8;
   at::Tensor mine = at::zeros({kNumbers}, at::kLong);
   int64_t* number = mine.mutable_data_ptr<int64_t>();
-  number[0] = std::ssize(flat.lengths);
+  number[0] = std::ssize(flat.row_examples);
   number[1] = std::ssize(flat.ids);
   number[2] = std::ssize(flat.labels);
   number[3] = std::ssize(flat.types);
-  number[4] = truncated_rows;
+  number[4] = flat.truncated_rows;
   number[5] = std::ssize(flat.values);
+  number[6] = std::ssize(flat.lengths);
+  number[7] = std::ranges::count(flat.row_examples, 1);
   const at::Tensor all = communicator.all_gather(mine);
   Sizes sizes;
   for (int rank = 0; rank < communicator.world().ranks; ++rank) {
@@ -72,6 +85,9 @@ Sizes gather_sizes(Communicator& communicator, const Flat& flat, int64_t truncat
     sizes.truncated_rows += of_rank[4];
     sizes.values.push_back(of_rank[5]);
     sizes.all_values += of_rank[5];
+    sizes.examples.push_back(of_rank[6]);
+    sizes.all_examples += of_rank[6];
+    sizes.one_each &= of_rank[7] == of_rank[0];
   }
   return sizes;
 }
@@ -107,14 +123,15 @@ struct Arrays {
   using Span = std::span<std::conditional_t<std::is_const_v<Byte>, const T, T>>;
 
   Arrays(Byte* at, const Sizes& sizes)
-      : offsets(take<int64_t>(at, sizes.all_rows + 1)),
-        label_offsets(take<int64_t>(at, sizes.all_rows + 1)),
+      : row_offsets(take<int64_t>(at, sizes.row_offsets())),
+        offsets(take<int64_t>(at, sizes.stored_examples + 1)),
+        label_offsets(take<int64_t>(at, sizes.stored_examples + 1)),
         ids(take<int32_t>(at, sizes.all_tokens)),
         types(take<int32_t>(at, sizes.type_tokens())),
         labels(take<int32_t>(at, sizes.all_labels)),
         values(take<float>(at, sizes.all_values)) {}
 
-  Span<int64_t> offsets, label_offsets;
+  Span<int64_t> row_offsets, offsets, label_offsets;
   Span<int32_t> ids, types, labels;
   Span<float> values;
 
@@ -129,17 +146,21 @@ struct Arrays {
 };
 
 size_t bytes_of(const Sizes& sizes) {
-  return static_cast<size_t>(2 * (sizes.all_rows + 1)) * sizeof(int64_t) +
+  return static_cast<size_t>(sizes.row_offsets() + 2 * (sizes.stored_examples + 1)) *
+             sizeof(int64_t) +
          static_cast<size_t>(sizes.all_tokens + sizes.type_tokens() + sizes.all_labels) *
              sizeof(int32_t) +
          static_cast<size_t>(sizes.all_values) * sizeof(float);
 }
 
-// Puts what the ranks brought into row order. counts: numbers of each row, by rank.
+using ByRank = std::vector<std::vector<int64_t>>;
+
+// Puts what the ranks brought into row order. counts: numbers of each example, by rank; rows: how
+// many examples each row became.
 class InRowOrder {
  public:
-  InRowOrder(const std::vector<std::vector<int64_t>>& counts, int64_t rows)
-      : counts_(counts), rows_(rows) {}
+  InRowOrder(const ByRank& counts, const ByRank& rows, int64_t all_rows)
+      : counts_(counts), row_examples_(rows), rows_(all_rows) {}
 
   void offsets(std::span<int64_t> out) const {
     int64_t sum = 0;
@@ -166,32 +187,51 @@ class InRowOrder {
  private:
   template <class Visit>
   void each_block(const Visit& visit) const {
-    std::vector<size_t> taken(counts_.size());
+    std::vector<size_t> taken(counts_.size()), taken_rows(counts_.size());
     for (int64_t row = 0; row < rows_; row += kBlockRows) {
       const auto rank = static_cast<size_t>(rank_of_row(row, static_cast<int>(counts_.size())));
       const auto rows = static_cast<size_t>(std::min(kBlockRows, rows_ - row));
-      visit(rank, std::span(counts_[rank]).subspan(taken[rank], rows));
-      taken[rank] += rows;
+      const auto block = std::span(row_examples_[rank]).subspan(taken_rows[rank], rows);
+      const auto examples = static_cast<size_t>(std::reduce(block.begin(), block.end()));
+      visit(rank, std::span(counts_[rank]).subspan(taken[rank], examples));
+      taken_rows[rank] += rows;
+      taken[rank] += examples;
     }
   }
 
-  const std::vector<std::vector<int64_t>>& counts_;
+  const ByRank &counts_, &row_examples_;
   int64_t rows_;
 };
 
+void cut_blocks(int64_t size, int64_t tokens, std::span<int64_t> offsets) {
+  for (size_t i = 0; i < offsets.size(); ++i)
+    offsets[i] = std::min(static_cast<int64_t>(i) * size, tokens);
+}
+
+ByRank ones_like(const ByRank& counts) {
+  ByRank ones;
+  for (const auto& of_rank : counts) ones.emplace_back(of_rank.size(), 1);
+  return ones;
+}
+
 }  // namespace
 
-TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
-                        int64_t truncated_rows, std::vector<std::string> label_names) {
+TokenStore gather_store(Communicator& communicator, std::vector<EncodedRow> mine,
+                        std::vector<std::string> label_names, std::optional<int64_t> block_size) {
   const World& world = communicator.world();
   Flat flat = flatten(mine);
   mine = {};
-  const Sizes sizes = gather_sizes(communicator, flat, truncated_rows);
+  Sizes sizes = gather_sizes(communicator, flat);
   if (sizes.have_types) flat.types.resize(flat.ids.size());
+  if (block_size && sizes.all_labels != sizes.all_tokens)
+    throw internal_error("{} labels of {} tokens in blocks", sizes.all_labels, sizes.all_tokens);
+  sizes.stored_examples =
+      block_size ? (sizes.all_tokens + *block_size - 1) / *block_size : sizes.all_examples;
 
   const bool keep = world.leads_node();
-  const auto lengths = gather(communicator, flat.lengths, sizes.rows, keep);
-  const auto label_counts = gather(communicator, flat.label_counts, sizes.rows, keep);
+  const auto rows = gather(communicator, flat.row_examples, sizes.rows, keep);
+  const auto lengths = gather(communicator, flat.lengths, sizes.examples, keep);
+  const auto label_counts = gather(communicator, flat.label_counts, sizes.examples, keep);
   const auto ids = gather(communicator, flat.ids, sizes.tokens, keep);
   const auto labels = gather(communicator, flat.labels, sizes.labels, keep);
   const auto values = gather(communicator, flat.values, sizes.values, keep);
@@ -201,10 +241,19 @@ TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
   const auto memory =
       std::make_shared<NodeMemory>(communicator, bytes_of(sizes), [&](std::span<std::byte> bytes) {
         const Arrays<std::byte> out(bytes.data(), sizes);
-        const InRowOrder by_tokens(lengths, sizes.all_rows);
-        const InRowOrder by_labels(label_counts, sizes.all_rows);
-        by_tokens.offsets(out.offsets);
-        by_labels.offsets(out.label_offsets);
+        const InRowOrder by_tokens(lengths, rows, sizes.all_rows);
+        const InRowOrder by_labels(label_counts, rows, sizes.all_rows);
+        if (block_size) {
+          for (const auto offsets : {out.offsets, out.label_offsets})
+            cut_blocks(*block_size, sizes.all_tokens, offsets);
+        } else {
+          by_tokens.offsets(out.offsets);
+          by_labels.offsets(out.label_offsets);
+        }
+        if (!sizes.one_each) {
+          const ByRank ones = ones_like(rows);
+          InRowOrder(rows, ones, sizes.all_rows).offsets(out.row_offsets);
+        }
         by_tokens.numbers(ids, out.ids);
         if (sizes.all_labels > 0) by_labels.numbers(labels, out.labels);
         if (sizes.all_values > 0) by_labels.numbers(values, out.values);
@@ -213,6 +262,7 @@ TokenStore gather_store(Communicator& communicator, std::vector<Example> mine,
 
   const Arrays<const std::byte> arrays(memory->bytes().data(), sizes);
   TokenStore store;
+  store.row_offsets = arrays.row_offsets;
   store.offsets = arrays.offsets;
   store.label_offsets = arrays.label_offsets;
   store.input_ids = arrays.ids;

@@ -4,8 +4,10 @@
 #include "data/prepare.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <set>
 
@@ -85,13 +87,66 @@ void for_each_row(int64_t count, const Body& body) {
   if (first) std::rethrow_exception(first);
 }
 
+int64_t row_in_file(const World& world, int64_t mine) {
+  return (mine / kBlockRows * world.ranks + world.rank) * kBlockRows + mine % kBlockRows;
+}
+
+// Collective. Takes the questions out of this rank's rows: all rows of the file are such, or none.
+std::vector<Question> take_questions(Communicator& communicator, std::vector<EncodedRow>& rows,
+                                     const std::filesystem::path& file) {
+  std::vector<Question> mine;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!rows[i].question) continue;
+    mine.push_back(std::move(*rows[i].question));
+    mine.back().row = row_in_file(communicator.world(), static_cast<int64_t>(i));
+    rows[i].question.reset();
+  }
+  at::Tensor counts = at::zeros({2}, at::kLong);
+  counts[0] = std::ssize(mine);
+  counts[1] = std::ssize(rows);
+  communicator.sum(counts);
+  const int64_t all = counts[0].item<int64_t>();
+  if (all != 0 && all != counts[1].item<int64_t>())
+    throw input_error("{}: rows of input_ids among rows of text", file.string()).as_agreed();
+  return mine;
+}
+
+// Collective. What judging needs of the questions of a store; null: there are none.
+std::shared_ptr<const Questions> questions_of(Communicator& communicator, const TokenStore& store,
+                                              std::vector<Question> mine) {
+  auto questions = std::make_shared<Questions>();
+  at::Tensor windows = at::zeros({store.rows() + 1, 3}, at::kLong);  // the last: counts
+  int64_t* number = windows.mutable_data_ptr<int64_t>();
+  int64_t* counts = number + 3 * store.rows();
+  for (Question& question : mine) {
+    question.example = store.row_offsets.empty()
+                           ? question.row
+                           : store.row_offsets[static_cast<size_t>(question.row)];
+    for (size_t i = 0; i < question.windows.size(); ++i) {
+      const Window& window = question.windows[i];
+      std::ranges::copy(std::array{window.begin, window.end, window.first},
+                        number + 3 * (question.example + static_cast<int64_t>(i)));
+    }
+    counts[0] += 1;
+    counts[1] += store.labelled() && question.answers.empty();
+  }
+  communicator.sum(windows);
+  if (counts[0] == 0) return nullptr;
+  for (const int64_t* at = number; at < counts; at += 3)
+    questions->windows.push_back({at[0], at[1], at[2]});
+  questions->mine = std::move(mine);
+  questions->all_answerable = counts[1] == 0;
+  return questions;
+}
+
 // Every row has a label or none has.
 void check_labels(const TokenStore& store, const std::filesystem::path& file) {
   if (!store.labelled()) return;
   for (int64_t row = 0; row < store.rows(); ++row) {
     const auto at = static_cast<size_t>(row);
     if (store.label_offsets[at] != store.label_offsets[at + 1]) continue;
-    throw input_error("{}: row {} has no label, but others have", file.string(), row + 1)
+    throw input_error("{}: {} {} has no label, but others have", file.string(),
+                      store.row_offsets.empty() ? "row" : "window", row + 1)
         .as_agreed();  // the store is the same on all ranks
   }
 }
@@ -112,13 +167,10 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
     together(communicator, "labels of " + file.string(), [&] { task.fix_labels(labels); });
   }
 
-  std::vector<Example> examples(rows.size());
-  std::vector<char> truncated(rows.size());
+  std::vector<EncodedRow> encoded(rows.size());
   together(communicator, "tokenise " + file.string(), [&] {
     for_each_row(std::ssize(rows), [&](size_t i) {
-      bool cut = false;
-      examples[i] = task.encode(rows[i], file, limits, cut);
-      truncated[i] = cut;
+      encoded[i] = task.encode(rows[i], file, limits);
       rows[i].columns = nullptr;  // the text is not needed any more
     });
     if (count_labels && task.label_names().size() == 1) {
@@ -128,10 +180,14 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   });
   rows = {};
 
+  std::vector<Question> questions = take_questions(communicator, encoded, file);
   TokenStore store =
-      gather_store(communicator, std::move(examples),
-                   std::count(truncated.begin(), truncated.end(), 1), task.label_names());
-  if (task.type() == TaskType::kSeqCls) check_labels(store, file);
+      gather_store(communicator, std::move(encoded), task.label_names(), task.block_size());
+  if (store.tokens() == 0) throw input_error("{}: no tokens", file.string()).as_agreed();
+  if (task.type() == TaskType::kSeqCls || task.type() == TaskType::kQuestionAns)
+    check_labels(store, file);
+  if (limits.keep_questions)
+    store.questions = questions_of(communicator, store, std::move(questions));
   return store;
 }
 

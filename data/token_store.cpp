@@ -28,6 +28,7 @@ std::span<const float> TokenStore::values_of(int64_t row) const {
 std::string hash_of(const TokenStore& store) {
   Hash hash;
   hash.add(store.offsets);
+  if (!store.row_offsets.empty()) hash.add(store.row_offsets);
   hash.add(store.input_ids);
   hash.add(store.token_type_ids);
   hash.add(store.label_offsets);

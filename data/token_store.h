@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "data/questions.h"
+
 namespace rankwise {
 
 // A token with this label does not count for the loss, as in Hugging Face's labels.
@@ -35,6 +37,9 @@ class TokenStore {
   bool labelled() const { return !labels.empty() || !values.empty(); }
 
   std::span<const int64_t> offsets;         // [rows + 1]
+  // Where a row of the file became several here, or none: which is the first of each, [rows of the
+  // file + 1]. Empty: one each.
+  std::span<const int64_t> row_offsets;
   std::span<const int32_t> input_ids;       // [tokens]
   std::span<const int32_t> token_type_ids;  // [tokens] or empty
   std::span<const int64_t> label_offsets;   // [rows + 1], into labels or values
@@ -45,6 +50,7 @@ class TokenStore {
   int64_t truncated_rows = 0;
   std::shared_ptr<const void> owner;  // keeps the arrays alive (NodeMemory)
   std::string identity;               // hash_of this
+  std::shared_ptr<const Questions> questions;  // QUESTION_ANS rows of text that are to be judged
 
  private:
   template <class T>
@@ -55,7 +61,7 @@ class TokenStore {
   }
 };
 
-// A hash of everything in the store but its owner, 16 hexadecimal digits.
+// A hash of everything in the store but its owner and questions, 16 hexadecimal digits.
 std::string hash_of(const TokenStore& store);
 
 }  // namespace rankwise

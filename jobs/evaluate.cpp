@@ -1,7 +1,5 @@
 // evaluate: loss and metrics of a base with or without an adapter, as one JSON object; predictions
 // in the input's order.
-#include <iterator>
-
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
 #include "jobs/setup.h"
@@ -34,36 +32,20 @@ class Evaluate : public Job {
   std::string predictions_file_;
 };
 
-// predictions: [rows] classes or, of a regression, numbers.
-std::string predictions_text(const at::Tensor& predictions,
-                             const std::vector<std::string>& labels) {
-  std::string text;
-  for (int64_t row = 0; row < predictions.size(0); ++row) {
-    Json line;
-    if (predictions.is_floating_point()) {
-      line["prediction"] = predictions.const_data_ptr<float>()[row];
-    } else {
-      const int64_t index = predictions.const_data_ptr<int64_t>()[row];
-      line["prediction"] = index;
-      if (index < std::ssize(labels)) line["label"] = labels[static_cast<size_t>(index)];
-    }
-    text += line.dump() + "\n";
-  }
-  return text;
-}
+bool is(const ModelOptions& model, TaskType task) { return task_type(model.task_type) == task; }
 
 Outcome Evaluate::run(JobContext& context, const Fields&) {
   const std::string& file = data_.validation_file.empty() ? data_.test_file : data_.validation_file;
   data_.labels_optional = !predictions_file_.empty();
   Setup setup = set_up(context, machine_, model_, data_, [&] {
     if (file.empty()) throw usage_error("--validation_file must be given");
-    if (!predictions_file_.empty() && task_type(model_.task_type) != TaskType::kSeqCls)
-      throw usage_error("--predictions_file: not supported yet for {}", model_.task_type);
+    if (predictions_file_.empty() && is(model_, TaskType::kFeatureExtraction))
+      throw usage_error("--task_type FEATURE_EXTRACTION needs --predictions_file");
   });
-  const TokenStore store = prepare_file(context, setup, file);
+  const TokenStore store = prepare_file(context, setup, file, true);
   const AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
-  at::Tensor predictions;
+  std::string predictions;
   const Evaluation evaluation = evaluate(context, model, store, *setup.task, unit_rows_,
                                          predictions_file_.empty() ? nullptr : &predictions);
   Json result = Json::object();
@@ -73,10 +55,8 @@ Outcome Evaluate::run(JobContext& context, const Fields&) {
   }
   context.out << result.dump() << std::endl;
   together(context.communicator, "writing predictions", [&] {
-    if (context.communicator.world().rank == 0 && !predictions_file_.empty()) {
-      write_file_durably(predictions_file_,
-                         predictions_text(predictions, setup.task->label_names()));
-    }
+    if (context.communicator.world().rank == 0 && !predictions_file_.empty())
+      write_file_durably(predictions_file_, predictions);
   });
   return Outcome::kDone;
 }

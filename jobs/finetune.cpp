@@ -172,6 +172,8 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   Setup setup = set_up(context, machine_, model_, data_, [&] {
     training_.check(!data_.validation_file.empty());
     if (data_.train_file.empty()) throw usage_error("--train_file must be given");
+    if (task_type(model_.task_type) == TaskType::kFeatureExtraction)
+      throw usage_error("--task_type FEATURE_EXTRACTION: rows have no labels, nothing can be learnt");
   });
   if (training_.time_limit) {
     context.deadline =
@@ -192,7 +194,9 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   const TokenStore train = prepare_file(context, setup, data_.train_file);
   std::optional<TokenStore> validation;
   if (!data_.validation_file.empty() && training_.eval_strategy != "no")
-    validation = prepare_file(context, setup, data_.validation_file);
+    validation = prepare_file(context, setup, data_.validation_file, true);
+  std::optional<TokenStore> test;
+  if (!data_.test_file.empty()) test = prepare_file(context, setup, data_.test_file, true);
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_.take(setup); },
       static_cast<uint64_t>(training_.seed));
@@ -203,7 +207,8 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   together(communicator, "setting up the training", [&] {
     if (stored) compare_settings(*stored, settings);
     trainer.emplace(context, training_,
-                    Run{model, *setup.task, train, validation ? &*validation : nullptr, mine,
+                    Run{model, *setup.task, train, validation ? &*validation : nullptr,
+                        test ? &*test : nullptr, mine,
                         model_.model_name_or_path, settings});
     if (state) trainer->restore(*state);
   });

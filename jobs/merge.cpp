@@ -76,6 +76,8 @@ std::optional<std::string> class_of(const Setup& setup) {
       return prefix + "ForTokenClassification";
     case TaskType::kQuestionAns:
       return prefix + "ForQuestionAnswering";
+    case TaskType::kFeatureExtraction:
+      return prefix + "Model";
     default:
       return std::nullopt;
   }

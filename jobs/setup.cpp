@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "data/chat_template.h"
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
 #include "distributed/core/hash.h"
@@ -15,11 +16,12 @@ namespace {
 int64_t longest(const Setup& setup, const DataOptions& data) {
   constexpr int64_t kNoLimit = 512;
   const std::optional<int64_t> limit = setup.positions;
-  if (data.max_length) {
-    if (limit && *data.max_length > *limit)
-      throw usage_error("--max_length {}: the model has positions for {} tokens", *data.max_length,
-                        *limit);
-    return *data.max_length;
+  for (const auto& [name, length] :
+       {std::pair("max_length", data.max_length), {"block_size", data.block_size}}) {
+    if (!length) continue;
+    if (limit && *length > *limit)
+      throw usage_error("--{} {}: the model has positions for {} tokens", name, *length, *limit);
+    return *length;
   }
   int64_t length = limit.value_or(kNoLimit);
   if (setup.tokenizer && setup.tokenizer->model_max_length())
@@ -69,6 +71,9 @@ void expect_same_folders(Communicator& communicator, const Setup& setup) {
   expect_same_files(communicator, model + "/config.json", hash_of_text(setup.config.json().dump()));
   expect_same_files(communicator, "the tokenizer in " + model,
                     hash_of_text(setup.tokenizer ? setup.tokenizer->identity() : ""));
+  if (setup.task_type == TaskType::kCausalLm)
+    expect_same_files(communicator, "the chat template in " + model,
+                      hash_of_text(chat_template_text(setup.model_folder)));
   if (!setup.adapter) return;
   const std::string adapter = setup.adapter->folder.string();
   expect_same_files(communicator, adapter + "/adapter_config.json",
@@ -134,10 +139,12 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
   return std::move(*setup);
 }
 
-TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file) {
+TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file, bool judged) {
   context.communicator.enter_phase("tokenising " + file);
   TokenStore store = prepare(context.communicator, *setup.task, file,
-                             {setup.tokenizer.get(), setup.max_length, setup.vocabulary});
+                             {setup.tokenizer.get(), setup.max_length, setup.vocabulary,
+                              setup.model_folder, setup.config.integer("type_vocab_size", 1),
+                              judged});
   check_token_types(store, setup.config, file);
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);

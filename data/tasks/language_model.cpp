@@ -2,7 +2,9 @@
 #include "data/tasks/language_model.h"
 
 #include <cmath>
+#include <limits>
 
+#include "data/tasks/chat_row.h"
 #include "data/tasks/encode.h"
 
 namespace rankwise {
@@ -43,6 +45,25 @@ class LanguageModel : public Task {
   const std::vector<std::string>& label_names() const override { return no_labels_; }
   std::unique_ptr<Metrics> metrics() const override { return std::make_unique<Perplexity>(); }
 
+  // The mean loss of a row's targets (null: it has none) and how many there are.
+  std::vector<Json> predictions(const at::Tensor& losses, const Unit& unit) const override {
+    std::vector<Json> rows;
+    const PackedText& text = unit.decoder_text.tokens.defined() ? unit.decoder_text : unit.text;
+    int64_t at = 0;
+    for (size_t row = 0; row < unit.rows.size(); ++row) {
+      double sum = 0;
+      const int64_t first = at;
+      for (; at < losses.size(0); ++at) {
+        if (unit.target_index[at].item<int64_t>() >= text.bounds[row + 1]) break;
+        sum += losses[at].item<float>();
+      }
+      const int64_t targets = at - first;
+      rows.push_back({{"loss", targets ? Json(sum / static_cast<double>(targets)) : Json()},
+                      {"targets", targets}});
+    }
+    return rows;
+  }
+
  protected:
   DataOptions options_;
 
@@ -55,24 +76,39 @@ class CausalLm : public LanguageModel {
   using LanguageModel::LanguageModel;
   TaskType type() const override { return TaskType::kCausalLm; }
   Packing packing() const override { return {type()}; }
+  std::optional<int64_t> block_size() const override { return options_.block_size; }
 
-  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
-                 bool& truncated) const override {
+  EncodedRow encode(const Row& row, const std::filesystem::path& file,
+                    const RowLimits& limits) const override {
     const Columns columns(row, file);
-    if (columns.find("input_ids")) return from_ids(columns, limits, truncated);
-    if (columns.find(options_.prompt_column)) return from_prompt(columns, limits, truncated);
-    Encoding encoding =
-        tokenised(columns, columns.text(options_.text_column), std::nullopt, limits);
-    truncated = encoding.truncated;
-    return {encoding.ids, {}, encoding.ids};
+    RowLimits own = limits;
+    if (block_size()) own.max_length = std::numeric_limits<int64_t>::max();
+    if (columns.find("input_ids")) return from_ids(columns, own);
+    if (columns.find(options_.messages_column)) {
+      expect_no_blocks(columns, options_.messages_column);
+      return chat_rows_.encode(columns, options_.messages_column, own);
+    }
+    if (columns.find(options_.prompt_column)) {
+      expect_no_blocks(columns, options_.prompt_column);
+      return from_prompt(columns, own);
+    }
+    Encoding encoding = tokenised(columns, columns.text(options_.text_column), std::nullopt, own);
+    return {{{encoding.ids, {}, encoding.ids}}, encoding.truncated};
   }
 
  private:
-  static Example from_ids(const Columns& columns, const RowLimits& limits, bool& truncated) {
-    Example example = ready_made(columns, limits, truncated);
+  void expect_no_blocks(const Columns& columns, const std::string& column) const {
+    if (!block_size()) return;
+    const Error error = columns.error("--block_size joins texts; this row has '{}'", column);
+    throw Error(ErrorKind::kUsage, error.what());
+  }
+
+  static EncodedRow from_ids(const Columns& columns, const RowLimits& limits) {
+    EncodedRow row = ready_made(columns, limits);
+    Example& example = row.examples[0];
     if (!columns.find("labels")) {
       example.labels = example.input_ids;
-      return example;
+      return row;
     }
     example.labels = labels_of(columns, limits.vocabulary);
     const size_t length = columns.at("input_ids").size();
@@ -81,28 +117,25 @@ class CausalLm : public LanguageModel {
                           example.labels.size(), length);
     }
     example.labels.resize(example.input_ids.size());
-    return example;
+    return row;
   }
 
   // The prompt's tokens, then the completion's: they are tokenised apart, so that the border is
   // one.
-  Example from_prompt(const Columns& columns, const RowLimits& limits, bool& truncated) const {
+  EncodedRow from_prompt(const Columns& columns, const RowLimits& limits) const {
     Encoding prompt =
         tokenised(columns, columns.text(options_.prompt_column), std::nullopt, limits);
     const std::vector<int32_t> completion =
-        limits.tokenizer->encode_plain(columns.text(options_.completion_column));
+        tokenised_plain(columns, columns.text(options_.completion_column), limits);
     Example example{std::move(prompt.ids), {}, {}};
     example.labels.assign(example.input_ids.size(), kIgnoredLabel);
     for (auto* part : {&example.input_ids, &example.labels})
       part->insert(part->end(), completion.begin(), completion.end());
-    const auto most = static_cast<size_t>(limits.max_length);
-    truncated = example.input_ids.size() > most;
-    if (truncated) {
-      example.input_ids.resize(most);
-      example.labels.resize(most);
-    }
-    return example;
+    const bool truncated = cut_to(limits.max_length, example) || prompt.truncated;
+    return {{std::move(example)}, truncated};
   }
+
+  ChatRows chat_rows_;
 };
 
 class Seq2SeqLm : public LanguageModel {
@@ -114,15 +147,16 @@ class Seq2SeqLm : public LanguageModel {
   TaskType type() const override { return TaskType::kSeq2SeqLm; }
   Packing packing() const override { return {type(), start_token_, pad_token_}; }
 
-  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
-                 bool& truncated) const override {
+  EncodedRow encode(const Row& row, const std::filesystem::path& file,
+                    const RowLimits& limits) const override {
     const Columns columns(row, file);
     RowLimits target_limits = limits;
     target_limits.max_length = options_.max_target_length.value_or(limits.max_length);
-    Example example;
+    const bool ready = columns.find("input_ids");
+    EncodedRow encoded = ready ? ready_made(columns, limits) : EncodedRow{{{}}};
+    Example& example = encoded.examples[0];
     bool target_truncated = false;
-    if (columns.find("input_ids")) {
-      example = ready_made(columns, limits, truncated);
+    if (ready) {
       example.labels = labels_of(columns, limits.vocabulary);
       target_truncated = std::ssize(example.labels) > target_limits.max_length;
       if (target_truncated) example.labels.resize(static_cast<size_t>(target_limits.max_length));
@@ -131,13 +165,13 @@ class Seq2SeqLm : public LanguageModel {
           tokenised(columns, columns.text(options_.source_column), std::nullopt, limits);
       Encoding target =
           tokenised(columns, columns.text(options_.target_column), std::nullopt, target_limits);
-      truncated = source.truncated;
+      encoded.truncated = source.truncated;
       target_truncated = target.truncated;
       example = {std::move(source.ids), {}, std::move(target.ids)};
     }
     if (example.labels.empty()) throw columns.error("the target is empty");
-    truncated = truncated || target_truncated;
-    return example;
+    encoded.truncated |= target_truncated;
+    return encoded;
   }
 
  private:
@@ -147,6 +181,8 @@ class Seq2SeqLm : public LanguageModel {
 }  // namespace
 
 std::unique_ptr<Task> make_causal_lm(const DataOptions& options, const Config&) {
+  if (options.block_size && options.max_length)
+    throw usage_error("--block_size and --max_length: texts in blocks are not cut");
   return std::make_unique<CausalLm>(options);
 }
 

@@ -1,17 +1,17 @@
-// Extractive question answering over rows of ids. A prediction is the best span: the greatest sum
-// of a start's and an end's score among spans that are not too long, as transformers' run_qa takes
-// it.
+// Extractive question answering. Of rows of ids a prediction is the best span: the greatest sum of a
+// start's and an end's score among spans that are not too long. Rows of text are in question_row.cpp,
+// and what is made of their windows in answers.cpp.
 #include "data/tasks/question_ans.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "data/tasks/encode.h"
+#include "data/tasks/question_row.h"
+#include "data/tasks/squad.h"
 
 namespace rankwise {
 namespace {
-
-constexpr int64_t kLongestAnswer = 30;  // tokens: run_qa's max_answer_length
 
 struct Span {
   int64_t start = 0, end = 0;  // tokens, both inside
@@ -41,7 +41,7 @@ double overlap(const Span& found, const Span& right) {
                            static_cast<double>(found.length() + right.length());
 }
 
-enum Count { kExact, kOverlap, kRows, kCounts };
+enum Count { kExact, kOverlap, kRows, kCounts };  // as AnswerCounts has them
 constexpr double kOverlapQuantum = 1.0 / (int64_t{1} << 32);
 
 class SpanMetrics : public Metrics {
@@ -50,7 +50,7 @@ class SpanMetrics : public Metrics {
 
   // logits [T, 2], one row a real token of the unit.
   std::vector<int64_t> counts(const at::Tensor& logits, const Unit& unit) const override {
-    std::vector<int64_t> counts(kCounts);
+    AnswerCounts counts;
     const at::Tensor scores = logits.contiguous();
     const int64_t* wanted = unit.targets.const_data_ptr<int64_t>();
     const std::vector<int64_t>& bounds = unit.text.bounds;
@@ -58,11 +58,9 @@ class SpanMetrics : public Metrics {
       const Span right{wanted[2 * row], wanted[2 * row + 1]};
       const Span found = best_span(scores.const_data_ptr<float>() + 2 * bounds[row],
                                    bounds[row + 1] - bounds[row]);
-      counts[kExact] += found.start == right.start && found.end == right.end;
-      counts[kOverlap] += std::llround(overlap(found, right) / kOverlapQuantum);
-      counts[kRows] += 1;
+      counts.add(found.start == right.start && found.end == right.end, overlap(found, right));
     }
-    return counts;
+    return counts.numbers();
   }
 
   // Per cent, as SQuAD's script has them.
@@ -75,6 +73,7 @@ class SpanMetrics : public Metrics {
 
 class QuestionAns : public Task {
  public:
+  explicit QuestionAns(const DataOptions& options) : options_(options) {}
   TaskType type() const override { return TaskType::kQuestionAns; }
   Packing packing() const override { return {type()}; }
   std::vector<std::string> labels_in(const Row&) const override { return {}; }
@@ -82,19 +81,34 @@ class QuestionAns : public Task {
   const std::vector<std::string>& label_names() const override { return no_labels_; }
   std::unique_ptr<Metrics> metrics() const override { return std::make_unique<SpanMetrics>(); }
 
-  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
-                 bool& truncated) const override {
+  EncodedRow encode(const Row& row, const std::filesystem::path& file,
+                    const RowLimits& limits) const override {
     const Columns columns(row, file);
     if (!columns.find("input_ids"))
-      throw columns.error("QUESTION_ANS takes rows of input_ids, start_positions, end_positions");
-    Example example = ready_made(columns, limits, truncated);
+      return question_row(columns, options_.doc_stride.value_or(kStride), options_.labels_optional,
+                          limits);
+    EncodedRow encoded = ready_made(columns, limits);
+    Example& example = encoded.examples[0];
     for (const char* column : {"start_positions", "end_positions"})
       example.labels.push_back(position(columns, column, std::ssize(example.input_ids)));
     if (example.labels[1] < example.labels[0]) {
       throw columns.error("the answer ends at {}, before it starts at {}", example.labels[1],
                           example.labels[0]);
     }
-    return example;
+    return encoded;
+  }
+
+  // Of rows of ids; the answers of rows of text are made of several windows (answers.h).
+  std::vector<Json> predictions(const at::Tensor& scores, const Unit& unit) const override {
+    std::vector<Json> rows;
+    const at::Tensor all = scores.contiguous();
+    const std::vector<int64_t>& bounds = unit.text.bounds;
+    for (size_t row = 0; row + 1 < bounds.size(); ++row) {
+      const Span found = best_span(all.const_data_ptr<float>() + 2 * bounds[row],
+                                   bounds[row + 1] - bounds[row]);
+      rows.push_back({{"start", found.start}, {"end", found.end}});
+    }
+    return rows;
   }
 
  private:
@@ -108,13 +122,21 @@ class QuestionAns : public Task {
     return value.get<int32_t>();
   }
 
+  static constexpr int64_t kStride = 128;  // run_qa's doc_stride
+  DataOptions options_;
   std::vector<std::string> no_labels_;
 };
 
 }  // namespace
 
-std::unique_ptr<Task> make_question_ans(const DataOptions&, const Config&) {
-  return std::make_unique<QuestionAns>();
+void AnswerCounts::add(bool is_exact, double f1) {
+  exact += is_exact;
+  overlap += std::llround(f1 / kOverlapQuantum);
+  rows += 1;
+}
+
+std::unique_ptr<Task> make_question_ans(const DataOptions& options, const Config&) {
+  return std::make_unique<QuestionAns>(options);
 }
 
 }  // namespace rankwise

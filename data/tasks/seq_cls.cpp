@@ -2,6 +2,8 @@
 // label a regression. Metrics are in classification_metrics.cpp and regression_metrics.cpp.
 #include "data/tasks/seq_cls.h"
 
+#include <ATen/ops/argmax.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -50,24 +52,40 @@ class SeqCls : public Task {
   }
   const std::vector<std::string>& label_names() const override { return labels_.names(); }
 
-  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
-                 bool& truncated) const override {
+  EncodedRow encode(const Row& row, const std::filesystem::path& file,
+                    const RowLimits& limits) const override {
     const Columns columns(row, file);
-    Example example = columns.find("input_ids") ? ready_made(columns, limits, truncated)
-                                                : text_example(columns, limits, truncated);
+    EncodedRow encoded = columns.find("input_ids") ? ready_made(columns, limits)
+                                                   : text_row(columns, options_, limits);
+    Example& example = encoded.examples[0];
     drop_zeros(example.token_type_ids);
-    if (options_.labels_optional && !columns.find(label_column(columns))) return example;
+    if (options_.labels_optional && !columns.find(label_column(columns))) return encoded;
     if (regression()) {
       example.values = {value_of(columns)};
     } else {
       example.labels = {label_of(columns)};
     }
-    return example;
+    return encoded;
   }
 
   std::unique_ptr<Metrics> metrics() const override {
     return regression() ? regression_metrics()
                         : classification_metrics(static_cast<int64_t>(label_names().size()));
+  }
+
+  std::vector<Json> predictions(const at::Tensor& scores, const Unit&) const override {
+    std::vector<Json> rows;
+    for (int64_t row = 0; row < scores.size(0); ++row) {
+      if (regression()) {
+        rows.push_back({{"prediction", scores[row][0].item<float>()}});
+      } else {
+        const auto best = at::argmax(scores[row]).item<int64_t>();
+        rows.push_back({{"prediction", best}});
+        if (best < std::ssize(label_names()))
+          rows.back()["label"] = label_names()[static_cast<size_t>(best)];
+      }
+    }
+    return rows;
   }
 
  private:
@@ -94,17 +112,6 @@ class SeqCls : public Task {
     const std::string column = label_column(columns);
     const Json& value = columns.at(column);
     return class_of(columns, column, value, labels_, options_.num_labels);
-  }
-
-  Example text_example(const Columns& columns, const RowLimits& limits, bool& truncated) const {
-    const std::string& text = columns.text(options_.text_column);
-    const bool has_pair = options_.text_pair_column != DataOptions().text_pair_column ||
-                          columns.find(options_.text_pair_column);
-    std::optional<std::string_view> pair;
-    if (has_pair) pair = columns.text(options_.text_pair_column);
-    Encoding encoding = tokenised(columns, text, pair, limits);
-    truncated = encoding.truncated;
-    return {std::move(encoding.ids), std::move(encoding.type_ids), {}};
   }
 
   DataOptions options_;

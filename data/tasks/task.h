@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "data/questions.h"
 #include "data/readers/reader.h"
 #include "data/token_store.h"
 #include "data/tokenizers/tokenizer.h"
@@ -26,7 +27,11 @@ struct DataOptions {
   std::string text_column = "text", text_pair_column = "text_pair", label_column = "label";
   std::string source_column = "source", target_column = "target";
   std::string prompt_column = "prompt", completion_column = "completion";
+  std::string messages_column = "messages";
   std::optional<int64_t> max_target_length;  // SEQ_2_SEQ_LM; default: max_length
+  std::string pooling = "mean";              // FEATURE_EXTRACTION
+  std::optional<int64_t> doc_stride;         // QUESTION_ANS; default: 128
+  std::optional<int64_t> block_size;         // CAUSAL_LM; default: a text a row
   std::optional<int64_t> max_length;         // default: the model's limit
   std::optional<int64_t> num_labels;
   bool labels_optional = false;  // no option: whether the job does without labels
@@ -51,6 +56,16 @@ class Metrics {
 struct RowLimits {
   const Tokenizer* tokenizer = nullptr;  // null: the model folder has none
   int64_t max_length = 0, vocabulary = 0;
+  std::filesystem::path model_folder = {};  // where a chat template would be
+  int64_t token_types = 2;      // that the model knows; below 2 the tokenizer's are not kept
+  bool keep_questions = false;  // their texts, so that answers can be judged
+};
+
+// What becomes of a row.
+struct EncodedRow {
+  std::vector<Example> examples;  // one, but where the task says otherwise
+  bool truncated = false;         // tokens were cut off
+  std::optional<Question> question = {};  // a row of text of QUESTION_ANS
 };
 
 class Task {
@@ -60,6 +75,8 @@ class Task {
   virtual Packing packing() const = 0;
 
   virtual bool regression() const { return false; }  // a label is a number, not a class
+  // Tokens of a block, where all rows' tokens are joined end to end and cut into blocks.
+  virtual std::optional<int64_t> block_size() const { return std::nullopt; }
 
   // First pass over the rows of a file: collects what must be known before encoding (label names).
   // `labels_found` texts of all ranks are united, sorted (integers by value, names by name), and
@@ -71,11 +88,13 @@ class Task {
   virtual const std::vector<std::string>& label_names() const = 0;
 
   // A row that has "input_ids" is used as it is. Errors: kInput naming file, row, column: a column
-  // missing, ids out of the vocabulary, a label out of range, an empty row. Sets `truncated` where
-  // tokens were cut off.
-  virtual Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
-                         bool& truncated) const = 0;
+  // missing, ids out of the vocabulary, a label out of range, an empty row.
+  virtual EncodedRow encode(const Row& row, const std::filesystem::path& file,
+                            const RowLimits& limits) const = 0;
   virtual std::unique_ptr<Metrics> metrics() const = 0;
+  // What is to be said of each row of a unit: an object. scores: as Metrics::counts has them; of a
+  // language model the loss of each target [N].
+  virtual std::vector<Json> predictions(const at::Tensor& scores, const Unit& unit) const = 0;
 };
 
 // config: the base model's. Errors: kUsage: not supported (names those that are).

@@ -2,6 +2,8 @@
 // in entity_metrics.cpp.
 #include "data/tasks/token_cls.h"
 
+#include <ATen/ops/argmax.h>
+
 #include "data/tasks/class_labels.h"
 #include "data/tasks/encode.h"
 #include "data/tasks/entity_metrics.h"
@@ -41,15 +43,34 @@ class TokenCls : public Task {
   }
   const std::vector<std::string>& label_names() const override { return labels_.names(); }
 
-  Example encode(const Row& row, const std::filesystem::path& file, const RowLimits& limits,
-                 bool& truncated) const override {
+  EncodedRow encode(const Row& row, const std::filesystem::path& file,
+                    const RowLimits& limits) const override {
     const Columns columns(row, file);
-    return columns.find("input_ids") ? from_ids(columns, limits, truncated)
-                                     : from_words(columns, limits, truncated);
+    return columns.find("input_ids") ? from_ids(columns, limits) : from_words(columns, limits);
   }
 
   std::unique_ptr<Metrics> metrics() const override {
     return entity_metrics(labels_.names(), labels_.are_numbers());
+  }
+
+  // Of the tokens that have a label: which they are, and what they are taken for.
+  std::vector<Json> predictions(const at::Tensor& scores, const Unit& unit) const override {
+    std::vector<Json> rows;
+    int64_t at = 0;
+    for (size_t row = 0; row < unit.rows.size(); ++row) {
+      Json line = {{"labels", Json::array()}, {"tokens", Json::array()}};
+      for (; at < unit.targets.size(0); ++at) {
+        const int64_t place = unit.target_index[at].item<int64_t>();
+        if (place >= unit.text.bounds[row + 1]) break;
+        const auto best = at::argmax(scores[at]).item<int64_t>();
+        const bool named = best < std::ssize(label_names());
+        line["labels"].push_back(named ? label_names()[static_cast<size_t>(best)]
+                                       : std::to_string(best));
+        line["tokens"].push_back(place - unit.text.bounds[row]);
+      }
+      rows.push_back(std::move(line));
+    }
+    return rows;
   }
 
  private:
@@ -71,14 +92,15 @@ class TokenCls : public Task {
     return classes;
   }
 
-  Example from_ids(const Columns& columns, const RowLimits& limits, bool& truncated) const {
-    Example example = ready_made(columns, limits, truncated);
+  EncodedRow from_ids(const Columns& columns, const RowLimits& limits) const {
+    EncodedRow row = ready_made(columns, limits);
+    Example& example = row.examples[0];
     example.labels = classes(columns, "labels", columns.at("input_ids").size(), "input_ids");
     example.labels.resize(example.input_ids.size());
-    return example;
+    return row;
   }
 
-  Example from_words(const Columns& columns, const RowLimits& limits, bool& truncated) const {
+  EncodedRow from_words(const Columns& columns, const RowLimits& limits) const {
     const Json& words = columns.at(kWords);
     if (!words.is_array()) throw columns.error("column '{}' must be a list of words", kWords);
     const std::vector<int32_t> tags = classes(columns, kTags, words.size(), kWords);
@@ -89,7 +111,6 @@ class TokenCls : public Task {
       texts.push_back(word.get<std::string>());
     }
     const WordEncoding encoding = tokenised_words(columns, texts, limits);
-    truncated = encoding.truncated;
     Example example{encoding.ids, encoding.type_ids, {}};
     int32_t before = -1;
     for (const int32_t word : encoding.words) {
@@ -97,7 +118,7 @@ class TokenCls : public Task {
       example.labels.push_back(first ? tags[static_cast<size_t>(word)] : kIgnoredLabel);
       before = word;
     }
-    return example;
+    return {{std::move(example)}, encoding.truncated};
   }
 
   DataOptions options_;

@@ -1,11 +1,13 @@
 // Units are dealt to ranks; losses, counts and predictions are summed as integers.
 #include "jobs/training/evaluator.h"
 
-#include <ATen/ops/argmax.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
+#include <optional>
 
+#include "data/tasks/answers.h"
+#include "distributed/comm/agree.h"
 #include "distributed/gradients/order_free_sum.h"
 
 namespace rankwise {
@@ -37,8 +39,9 @@ class Sums {
   void add(const AdaptedModel::Scores& scores, const Unit& unit) {
     sum_.add(no_gradient_, {scores.loss_sum});
     sum_.vote(kTargets, scores.targets);
-    if (!unit.targets.defined()) return;
-    const std::vector<int64_t> counts = metrics_.counts(scores.logits, unit);
+    if (unit.targets.defined() && !store_.questions) add(metrics_.counts(scores.logits, unit));
+  }
+  void add(const std::vector<int64_t>& counts) {
     for (size_t i = 0; i < counts.size(); ++i)
       sum_.vote(kFirstCount + static_cast<int64_t>(i), counts[i]);
   }
@@ -64,10 +67,24 @@ class Sums {
   at::Tensor no_gradient_ = at::zeros({0});
 };
 
+using Lines = std::map<int64_t, std::string>;  // by row
+
+// Collective. The lines of all ranks, one after the other.
+std::string in_order(Communicator& communicator, const Lines& mine) {
+  Lines all;
+  for (const std::string& text : gather_texts(communicator, Json(mine).dump())) {
+    for (const Json& entry : parse_json(text, "predictions", ErrorKind::kInternal))
+      all.emplace(entry[0].get<int64_t>(), entry[1].get<std::string>());
+  }
+  std::string text;
+  for (const auto& [row, line] : all) text += line + "\n";
+  return text;
+}
+
 }  // namespace
 
 Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenStore& store,
-                    const Task& task, int64_t unit_rows, at::Tensor* predictions) {
+                    const Task& task, int64_t unit_rows, std::string* predictions) {
   const auto started = std::chrono::steady_clock::now();
   Communicator& communicator = context.communicator;
   communicator.enter_phase("evaluation");
@@ -77,8 +94,9 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
       Plan::dealt_to(units, communicator.world().rank, communicator.world().ranks);
   const std::unique_ptr<Metrics> metrics = task.metrics();
   Sums sums(store, *metrics, static_cast<int64_t>(units.size()));
-  if (predictions)
-    *predictions = at::zeros({store.rows()}, task.regression() ? at::kFloat : at::kLong);
+  std::optional<Answers> answers;
+  if (store.questions) answers.emplace(*store.questions);
+  Lines lines;
   Loader(store, task.packing()).run(units, mine, [&](const Unit& unit, int64_t) {
     if (context.stop_requested()) {
       sums.stop();
@@ -86,16 +104,23 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
     }
     const AdaptedModel::Scores scores = model.evaluate(unit);
     sums.add(scores, unit);
-    if (predictions) {
-      const at::Tensor best =
-          task.regression() ? scores.logits.squeeze(1) : at::argmax(scores.logits, 1);
-      for (size_t i = 0; i < unit.rows.size(); ++i)
-        (*predictions)[unit.rows[i]] = best[static_cast<int64_t>(i)];
+    if (answers) {
+      answers->add(scores.logits, unit);
+    } else if (predictions) {
+      const at::Tensor& said = scores.losses.defined() ? scores.losses : scores.logits;
+      const std::vector<Json> rows = task.predictions(said, unit);
+      for (size_t i = 0; i < rows.size(); ++i) lines[unit.rows[i]] = rows[i].dump();
     }
     return true;
   });
+  if (answers) {
+    answers->gather(communicator);
+    if (store.labelled()) sums.add(answers->counts());
+    for (const auto& [row, text] : answers->texts())
+      lines[row] = Json{{"prediction", text}}.dump();
+  }
   sums.reduce(communicator);
-  if (predictions) communicator.sum(*predictions);
+  if (predictions) *predictions = in_order(communicator, lines);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return {sums.values(seconds), sums.stopped()};

@@ -19,11 +19,11 @@ struct Evaluation {
   bool stopped = false;  // a stop was asked for: values are incomplete
 };
 
-// Collective. predictions: where wanted, becomes on every rank [rows] in the order of the store:
-// the class of each row (int64), of a regression its number (float). Without labels in the store
-// there are no loss and no metrics among the values.
+// Collective. predictions: where wanted, becomes on every rank the lines of a JSONL file: what the
+// task says of each row, in the order of the input (of texts joined to blocks: of each block).
+// Without labels in the store there are no loss and no metrics among the values.
 Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenStore& store,
-                    const Task& task, int64_t unit_rows, at::Tensor* predictions = nullptr);
+                    const Task& task, int64_t unit_rows, std::string* predictions = nullptr);
 
 // The names that evaluation of labelled rows gives to its values.
 std::vector<std::string> value_names(const Metrics& metrics);

@@ -103,6 +103,13 @@ void Recorder::finished(int64_t rows_seen, double seconds) {
   line(summary_);
 }
 
+void Recorder::test(const std::map<std::string, double>& values) {
+  Json record = values;
+  record["step"] = state_.global_step;
+  record["epoch"] = state_.epoch;
+  line(record);
+}
+
 Json Recorder::json() const {
   return {{"trainer_state", state_.json()},
           {"loss_since_line", loss_since_line_},

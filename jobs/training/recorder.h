@@ -25,6 +25,7 @@ class Recorder {
   // Returns whether the watched metric, which is among the values, became better.
   bool evaluation(int64_t step, double epoch, const std::map<std::string, double>& values);
   void finished(int64_t rows_seen, double seconds);
+  void test(const std::map<std::string, double>& values);  // after the end: test_loss …
   bool out_of_patience() const {
     return options_.early_stopping_patience &&
            bad_evaluations_ >= *options_.early_stopping_patience;

@@ -41,6 +41,13 @@ int64_t tokens_of(const Update& update) {
   return tokens;
 }
 
+std::string text_of(const std::map<std::string, double>& values) {
+  std::string text;
+  for (const auto& [name, value] : values)
+    text += fmt::format("{}{} {:.4g}", text.empty() ? "" : ", ", name, value);
+  return text;
+}
+
 }  // namespace
 
 int64_t Trainer::targets_of(const Update& update) const {
@@ -108,8 +115,7 @@ Outcome Trainer::run() {
     if (save_due()) save();
   }
   if (evaluation_pending_) return stopped();
-  finish();
-  return Outcome::kDone;
+  return finish();
 }
 
 Trainer::Totals Trainer::compute(const Update& update) {
@@ -207,10 +213,18 @@ void Trainer::evaluate_now() {
   if (schedule_->needs_evaluation())
     schedule_->evaluated(evaluation.values.at(options_.best_metric()));
   stop_early_ = recorder_.out_of_patience();
-  std::string text;
-  for (const auto& [name, value] : evaluation.values)
-    text += fmt::format("{}{} {:.4g}", text.empty() ? "" : ", ", name, value);
-  context_.log.info("update {}: {}", done_, text);
+  context_.log.info("update {}: {}", done_, text_of(evaluation.values));
+}
+
+bool Trainer::test() {
+  const Evaluation evaluation =
+      evaluate(context_, run_.model, *run_.test, run_.task, options_.per_device_eval_batch_size);
+  if (evaluation.stopped) return false;
+  std::map<std::string, double> values;
+  for (const auto& [name, value] : evaluation.values) values["test" + name.substr(4)] = value;
+  recorder_.test(values);
+  context_.log.info("test: {}", text_of(values));
+  return true;
 }
 
 }  // namespace rankwise

@@ -27,6 +27,7 @@ struct Run {
   const Task& task;
   const TokenStore& train;
   const TokenStore* validation;  // null: none
+  const TokenStore* test;        // evaluated at the end; null: none
   CheckpointStore* store;        // rank 0 only; null elsewhere
   std::string model_name;        // base_model_name_or_path of the folders written
   std::map<std::string, std::string>
@@ -72,7 +73,8 @@ class Trainer {
   void save();
   State state() const;
   Outcome stopped();
-  void finish();
+  Outcome finish();
+  bool test();  // false: a stop was asked for
   void load_best();
 
   JobContext& context_;

@@ -119,7 +119,7 @@ Outcome Trainer::stopped() {
   return Outcome::kStopped;
 }
 
-void Trainer::finish() {
+Outcome Trainer::finish() {
   context_.progress.finish();
   together(context_.communicator, "saving the last checkpoint", [&] {
     if (!run_.store) return;
@@ -129,15 +129,18 @@ void Trainer::finish() {
   if (options_.load_best_model_at_end) load_best();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  const double rows = recorder_.state().epoch * static_cast<double>(run_.train.rows());
+  recorder_.finished(static_cast<int64_t>(rows), seconds);
+  const bool tested = !run_.test || test();
   together(context_.communicator, "writing the results", [&] {
-    const double epochs = recorder_.state().epoch;
-    recorder_.finished(static_cast<int64_t>(epochs * static_cast<double>(run_.train.rows())),
-                       seconds);
     if (!run_.store) return;
     for (const auto& [name, bytes] : adapter_files())
       write_file_durably(std::filesystem::path(options_.output_dir) / name, bytes);
     recorder_.write_files(Json(run_.settings));
   });
+  if (tested) return Outcome::kDone;
+  context_.log.warn("stopped before the test rows were evaluated; `evaluate` can do it");
+  return Outcome::kStopped;
 }
 
 // Every rank takes the values that rank 0 reads.

@@ -116,6 +116,47 @@ TEST_F(Prepare, SameBytesOnAnyNumberOfRanksAndNodes) {
   }
 }
 
+// What texts become in blocks of `size`: the tokens of all rows, in order.
+TEST_F(Prepare, BlocksJoinTextsAndLoseNothingOnAnyNumberOfRanks) {
+  std::string text;
+  std::vector<int32_t> all;
+  for (int row = 0; row < 700; ++row) {
+    const std::string words(static_cast<size_t>(row * 7 % 14), static_cast<char>('a' + row % 26));
+    text += Json{{"text", words}}.dump() + "\n";
+    all.push_back(1);
+    all.insert(all.end(), words.begin(), words.end());
+    all.push_back(2);
+  }
+  const auto file = folder_.write("a.jsonl", text);
+  for (const int64_t size : {int64_t{1}, int64_t{13}, int64_t{1000}, std::ssize(all) + 1}) {
+    options_.block_size = size;
+    for (const int ranks : {1, 2, 3, 5}) {
+      run_as_threads(ranks, [&](Communicator& communicator) {
+        const auto task = make_task(TaskType::kCausalLm, options_, no_config());
+        const TokenStore store = prepare(communicator, *task, file, {&tokenizer_, size, 256});
+        EXPECT_EQ(std::vector(store.input_ids.begin(), store.input_ids.end()), all);
+        EXPECT_EQ(std::vector(store.labels.begin(), store.labels.end()), all);
+        EXPECT_EQ(store.rows(), (std::ssize(all) + size - 1) / size);
+        for (int64_t row = 0; row < store.rows(); ++row) {
+          EXPECT_EQ(store.offsets[static_cast<size_t>(row)], row * size);
+          EXPECT_EQ(std::ssize(store.labels_of(row)), store.length(row));
+        }
+        EXPECT_EQ(store.truncated_rows, 0);
+      });
+    }
+  }
+}
+
+TEST_F(Prepare, OptionsOfOneTaskAreNoOthers) {
+  options_.block_size = 8;
+  const auto made = [&](TaskType type) { make_task(type, options_, no_config()); };
+  EXPECT_EQ(error_of([&] { made(TaskType::kSeqCls); }, ErrorKind::kUsage),
+            "--block_size is an option of CAUSAL_LM, not of SEQ_CLS");
+  options_.max_length = 8;
+  EXPECT_EQ(error_of([&] { made(TaskType::kCausalLm); }, ErrorKind::kUsage),
+            "--block_size and --max_length: texts in blocks are not cut");
+}
+
 TEST_F(Prepare, TypesOfOneRowGiveAllRowsTypes) {
   std::string text = jsonl(600, false);
   text += R"({"text":"x","text_pair":"yz","label":"pos"})";

@@ -25,10 +25,8 @@ class SeqClsTest : public testing::Test {
     return task;
   }
   static Encoded encode(const Task& task, const std::string& json, int64_t max_length = 100) {
-    Encoded encoded;
-    encoded.example =
-        task.encode(row_of(json), "f.jsonl", {&tokenizer_, max_length, 200}, encoded.truncated);
-    return encoded;
+    const EncodedRow row = task.encode(row_of(json), "f.jsonl", {&tokenizer_, max_length, 200});
+    return {row.examples.at(0), row.truncated};
   }
   static std::string refusal(const Task& task, const std::string& json) {
     return error_of([&] { encode(task, json); });

@@ -27,9 +27,10 @@ std::unique_ptr<Task> task(TaskType type, std::vector<std::string> labels = {}) 
 
 Example encode(const Task& task, const std::string& json, int64_t max_length = 100) {
   static const ByteTokenizer tokenizer;
-  bool truncated = false;
-  return task.encode({parse_json(json, "test", ErrorKind::kInternal), 7}, "f.jsonl",
-                     {&tokenizer, max_length, 200}, truncated);
+  return task
+      .encode({parse_json(json, "test", ErrorKind::kInternal), 7}, "f.jsonl",
+              {&tokenizer, max_length, 200})
+      .examples.at(0);
 }
 
 TEST(TokenCls, AWordsFirstPieceHasItsTag) {
