@@ -97,7 +97,7 @@ class Task {
   virtual std::vector<Json> predictions(const at::Tensor& scores, const Unit& unit) const = 0;
 };
 
-// config: the base model's. Errors: kUsage: not supported (names those that are).
+// config: the base model's. Errors: kUsage: options of another task, or that contradict each other.
 std::unique_ptr<Task> make_task(TaskType type, const DataOptions& options, const Config& config);
 
 }  // namespace rankwise

@@ -70,7 +70,9 @@ class ByteTokenizer : public Tokenizer {
     return encoding;
   }
   std::vector<int32_t> encode_plain(std::string_view text) const override {
-    return {text.begin(), text.end()};
+    std::vector<int32_t> ids;
+    for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+    return ids;
   }
   PlacedTokens encode_placed(std::string_view text) const override {
     PlacedTokens tokens{encode_plain(text), {}};
