@@ -36,7 +36,7 @@ class TokenStore {
   std::span<const float> values_of(int64_t row) const;    // one number, of a regression
   bool labelled() const { return !labels.empty() || !values.empty(); }
 
-  std::span<const int64_t> offsets;         // [rows + 1]
+  std::span<const int64_t> offsets;  // [rows + 1]
   // Where a row of the file became several here, or none: which is the first of each, [rows of the
   // file + 1]. Empty: one each.
   std::span<const int64_t> row_offsets;
@@ -48,8 +48,8 @@ class TokenStore {
   std::vector<std::string>
       label_names;  // SEQ_CLS, TOKEN_CLS: by class index; whole numbers as texts
   int64_t truncated_rows = 0;
-  std::shared_ptr<const void> owner;  // keeps the arrays alive (NodeMemory)
-  std::string identity;               // hash_of this
+  std::shared_ptr<const void> owner;           // keeps the arrays alive (NodeMemory)
+  std::string identity;                        // hash_of this
   std::shared_ptr<const Questions> questions;  // QUESTION_ANS rows of text that are to be judged
 
  private:

@@ -173,7 +173,8 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
     training_.check(!data_.validation_file.empty());
     if (data_.train_file.empty()) throw usage_error("--train_file must be given");
     if (task_type(model_.task_type) == TaskType::kFeatureExtraction)
-      throw usage_error("--task_type FEATURE_EXTRACTION: rows have no labels, nothing can be learnt");
+      throw usage_error(
+          "--task_type FEATURE_EXTRACTION: rows have no labels, nothing can be learnt");
   });
   if (training_.time_limit) {
     context.deadline =
@@ -208,8 +209,7 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
     if (stored) compare_settings(*stored, settings);
     trainer.emplace(context, training_,
                     Run{model, *setup.task, train, validation ? &*validation : nullptr,
-                        test ? &*test : nullptr, mine,
-                        model_.model_name_or_path, settings});
+                        test ? &*test : nullptr, mine, model_.model_name_or_path, settings});
     if (state) trainer->restore(*state);
   });
   if (state && trainer->finished()) {

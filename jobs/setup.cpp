@@ -141,10 +141,10 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
 
 TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file, bool judged) {
   context.communicator.enter_phase("tokenising " + file);
-  TokenStore store = prepare(context.communicator, *setup.task, file,
-                             {setup.tokenizer.get(), setup.max_length, setup.vocabulary,
-                              setup.model_folder, setup.config.integer("type_vocab_size", 1),
-                              judged});
+  TokenStore store =
+      prepare(context.communicator, *setup.task, file,
+              {setup.tokenizer.get(), setup.max_length, setup.vocabulary, setup.model_folder,
+               setup.config.integer("type_vocab_size", 1), judged});
   check_token_types(store, setup.config, file);
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);

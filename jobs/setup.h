@@ -35,8 +35,8 @@ struct Setup {
 Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check);
 
-// Collective. A dataset file, encoded; says how many rows were cut. judged: answers to its questions
-// will be judged, which takes their texts.
+// Collective. A dataset file, encoded; says how many rows were cut. judged: answers to its
+// questions will be judged, which takes their texts.
 TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file,
                         bool judged = false);
 

@@ -8,16 +8,15 @@
 namespace rankwise {
 
 Answers::Answers(const Questions& questions)
-    : questions_(questions),
-      said_(at::zeros({std::ssize(questions.windows), 4}, at::kDouble)) {}
+    : questions_(questions), said_(at::zeros({std::ssize(questions.windows), 4}, at::kDouble)) {}
 
 void Answers::add(const at::Tensor& logits, const Unit& unit) {
   const at::Tensor scores = logits.contiguous();
   const std::vector<int64_t>& bounds = unit.text.bounds;
   for (size_t i = 0; i < unit.rows.size(); ++i) {
-    const auto best = best_answer(scores.const_data_ptr<float>() + 2 * bounds[i],
-                                  bounds[i + 1] - bounds[i],
-                                  questions_.windows[static_cast<size_t>(unit.rows[i])]);
+    const auto best =
+        best_answer(scores.const_data_ptr<float>() + 2 * bounds[i], bounds[i + 1] - bounds[i],
+                    questions_.windows[static_cast<size_t>(unit.rows[i])]);
     double* said = said_.mutable_data_ptr<double>() + 4 * unit.rows[i];
     said[0] = best.score;
     said[1] = best.null_score;
@@ -30,8 +29,8 @@ void Answers::gather(Communicator& communicator) { communicator.sum(said_); }
 
 WindowAnswer Answers::of(int64_t example) const {
   const double* said = said_.const_data_ptr<double>() + 4 * example;
-  return {static_cast<float>(said[0]), static_cast<float>(said[1]), static_cast<int64_t>(said[2]) - 1,
-          static_cast<int64_t>(said[3]) - 1};
+  return {static_cast<float>(said[0]), static_cast<float>(said[1]),
+          static_cast<int64_t>(said[2]) - 1, static_cast<int64_t>(said[3]) - 1};
 }
 
 std::vector<std::pair<int64_t, std::string>> Answers::texts() const {

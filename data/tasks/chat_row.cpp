@@ -8,8 +8,9 @@
 namespace rankwise {
 namespace {
 
-// For templates that write a date: one that never changes, so that a run that is resumed another day
-// has the same rows. It is the one that Llama 3's templates write where they are given no clock.
+// For templates that write a date: one that never changes, so that a run that is resumed another
+// day has the same rows. It is the one that Llama 3's templates write where they are given no
+// clock.
 constexpr std::time_t kDate = 1'721'952'000;  // 26 July 2024
 
 ChatText rendered(const Columns& columns, const Json& messages, const ChatTemplate& chat) {
@@ -52,8 +53,8 @@ const ChatTemplate& ChatRows::chat_template(const Columns& columns, const RowLim
     if (auto found = load_chat_template(limits.model_folder)) template_.emplace(std::move(*found));
   });
   if (template_) return *template_;
-  const Error error = columns.error("a conversation, but {} has no chat template",
-                                    limits.model_folder.string());
+  const Error error =
+      columns.error("a conversation, but {} has no chat template", limits.model_folder.string());
   throw Error(ErrorKind::kModel, error.what());
 }
 

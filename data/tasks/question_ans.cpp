@@ -1,6 +1,6 @@
-// Extractive question answering. Of rows of ids a prediction is the best span: the greatest sum of a
-// start's and an end's score among spans that are not too long. Rows of text are in question_row.cpp,
-// and what is made of their windows in answers.cpp.
+// Extractive question answering. Of rows of ids a prediction is the best span: the greatest sum of
+// a start's and an end's score among spans that are not too long. Rows of text are in
+// question_row.cpp, and what is made of their windows in answers.cpp.
 #include "data/tasks/question_ans.h"
 
 #include <algorithm>
@@ -104,8 +104,8 @@ class QuestionAns : public Task {
     const at::Tensor all = scores.contiguous();
     const std::vector<int64_t>& bounds = unit.text.bounds;
     for (size_t row = 0; row + 1 < bounds.size(); ++row) {
-      const Span found = best_span(all.const_data_ptr<float>() + 2 * bounds[row],
-                                   bounds[row + 1] - bounds[row]);
+      const Span found =
+          best_span(all.const_data_ptr<float>() + 2 * bounds[row], bounds[row + 1] - bounds[row]);
       rows.push_back({{"start", found.start}, {"end", found.end}});
     }
     return rows;

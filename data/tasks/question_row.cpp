@@ -94,9 +94,11 @@ EncodedRow question_row(const Columns& columns, int64_t stride, bool answers_opt
         limits.max_length, std::max<int64_t>(room, 0), stride);
   }
   EncodedRow row;
-  row.question = Question{0, 0, context, answers.texts, tokens.spans, {}};
-  for (const TextSpan& cut : cuts(tokens.ids.size(), static_cast<size_t>(std::max<int64_t>(room, 0)),
-                                  static_cast<size_t>(stride))) {
+  row.question.emplace();
+  if (limits.keep_questions) *row.question = {0, 0, context, answers.texts, tokens.spans, {}};
+  for (const TextSpan& cut :
+       cuts(tokens.ids.size(), static_cast<size_t>(std::max<int64_t>(room, 0)),
+            static_cast<size_t>(stride))) {
     const size_t count = cut.end - cut.begin;
     PairEncoding pair =
         limits.tokenizer->joined(question, std::span(tokens.ids).subspan(cut.begin, count));

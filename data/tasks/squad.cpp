@@ -97,7 +97,8 @@ std::string normalised_answer(std::string_view text) {
 }
 
 bool exact_match(const std::string& answer, const std::vector<std::string>& right) {
-  return best_over(answer, right, [](const auto& a, const auto& b) -> double { return a == b; }) > 0;
+  return best_over(answer, right, [](const auto& a, const auto& b) -> double { return a == b; }) >
+         0;
 }
 
 double word_f1(const std::string& answer, const std::vector<std::string>& right) {

@@ -63,8 +63,8 @@ struct RowLimits {
 
 // What becomes of a row.
 struct EncodedRow {
-  std::vector<Example> examples;  // one, but where the task says otherwise
-  bool truncated = false;         // tokens were cut off
+  std::vector<Example> examples;          // one, but where the task says otherwise
+  bool truncated = false;                 // tokens were cut off
   std::optional<Question> question = {};  // a row of text of QUESTION_ANS
 };
 

@@ -79,7 +79,8 @@ void DataOptions::declare(Fields& fields) {
       .changes_result();
   fields
       .add("pooling", pooling,
-           "FEATURE_EXTRACTION: what a row's vector is: the mean of its tokens', the first, the last")
+           "FEATURE_EXTRACTION: what a row's vector is: the mean of its tokens', the first, the "
+           "last")
       .one_of({"mean", "cls", "last"});
   fields
       .add("num_labels", num_labels,

@@ -88,9 +88,8 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 
 Normalizer lowercase_normalizer(const Section&) {
   return [](std::string& text, Origins* origins) {
-    rewrite(text, origins, [](char32_t c, std::string& result) {
-      unicode::append_lowercase(c, result);
-    });
+    rewrite(text, origins,
+            [](char32_t c, std::string& result) { unicode::append_lowercase(c, result); });
   };
 }
 
@@ -130,7 +129,8 @@ Normalizer replace_normalizer(const Section& section) {
   }
   const Regex regex(pattern.text("Regex"), pattern);
   return [regex, to](std::string& text, Origins* origins) {
-    replace_matches(text, origins, to, [&](const auto& found) { regex.for_each_match(text, found); });
+    replace_matches(text, origins, to,
+                    [&](const auto& found) { regex.for_each_match(text, found); });
   };
 }
 

@@ -197,7 +197,8 @@ PlacedTokens Pipeline::encode_placed(std::string_view text) const {
   added_.split(text, false, add_raw, [&](std::string_view part) {
     std::string normal(part);
     Origins origins = origins_of(part);
-    for (TextSpan& origin : origins) origin = {origin.begin + place(part), origin.end + place(part)};
+    for (TextSpan& origin : origins)
+      origin = {origin.begin + place(part), origin.end + place(part)};
     if (normalizer_) normalizer_(normal, &origins);
     const auto add_normal = [&](int32_t id, std::string_view token) {
       const auto at = static_cast<size_t>(token.data() - normal.data());

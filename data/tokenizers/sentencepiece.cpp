@@ -57,8 +57,11 @@ class PieceModel : public Model {
     const auto found = processor_->EncodeAsImmutableProto(guard + std::string(text));
     for (size_t i = guard.empty() ? 0 : unknown_length_; i < found.pieces_size(); ++i) {
       const auto piece = found.pieces(static_cast<int>(i));
-      const auto place = [&](uint32_t at) { return std::max<size_t>(at, guard.size()) - guard.size(); };
-      tokens.push_back({static_cast<int32_t>(piece.id()), place(piece.begin()), place(piece.end())});
+      const auto place = [&](uint32_t at) {
+        return std::max<size_t>(at, guard.size()) - guard.size();
+      };
+      tokens.push_back(
+          {static_cast<int32_t>(piece.id()), place(piece.begin()), place(piece.end())});
     }
   }
 

@@ -116,8 +116,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   if (answers) {
     answers->gather(communicator);
     if (store.labelled()) sums.add(answers->counts());
-    for (const auto& [row, text] : answers->texts())
-      lines[row] = Json{{"prediction", text}}.dump();
+    for (const auto& [row, text] : answers->texts()) lines[row] = Json{{"prediction", text}}.dump();
   }
   sums.reduce(communicator);
   if (predictions) *predictions = in_order(communicator, lines);

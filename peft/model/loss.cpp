@@ -41,18 +41,18 @@ struct LanguageModelLoss : Function<LanguageModelLoss> {
     const bool with_grad = features.requires_grad();
     at::Tensor grad = with_grad ? at::empty_like(features) : at::Tensor();
     double sum = 0;
-    by_chunks(features, weight, targets, cap, [&](int64_t begin, at::Tensor logits,
-                                                  const at::Tensor& wanted) {
-      const int64_t count = wanted.size(0);
-      const at::Tensor log_sum = at::logsumexp(logits, 1, true);
-      sum += (log_sum - logits.gather(1, wanted)).sum(at::kDouble).item<double>();
-      if (!with_grad) return;
-      const at::Tensor slope = cap > 0 ? 1 - at::square(logits / cap) : at::Tensor();
-      at::Tensor grad_logits = logits.sub_(log_sum).exp_();
-      grad_logits.scatter_add_(1, wanted, at::full({count, 1}, -1.0, features.options()));
-      if (cap > 0) grad_logits.mul_(slope);
-      grad.narrow(0, begin, count).copy_(product_backward(grad_logits, weight));
-    });
+    by_chunks(features, weight, targets, cap,
+              [&](int64_t begin, at::Tensor logits, const at::Tensor& wanted) {
+                const int64_t count = wanted.size(0);
+                const at::Tensor log_sum = at::logsumexp(logits, 1, true);
+                sum += (log_sum - logits.gather(1, wanted)).sum(at::kDouble).item<double>();
+                if (!with_grad) return;
+                const at::Tensor slope = cap > 0 ? 1 - at::square(logits / cap) : at::Tensor();
+                at::Tensor grad_logits = logits.sub_(log_sum).exp_();
+                grad_logits.scatter_add_(1, wanted, at::full({count, 1}, -1.0, features.options()));
+                if (cap > 0) grad_logits.mul_(slope);
+                grad.narrow(0, begin, count).copy_(product_backward(grad_logits, weight));
+              });
     context->save_for_backward({grad});
     return at::scalar_tensor(sum, features.options());
   }
@@ -99,8 +99,7 @@ at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
 
 at::Tensor language_model_loss(const Base& base, const at::Tensor& features, const Pass& pass) {
   const Linear& head = base.output();
-  if (!is_plain(head))
-    return cross_entropy(logits_of(base, features, pass), pass.unit().targets);
+  if (!is_plain(head)) return cross_entropy(logits_of(base, features, pass), pass.unit().targets);
   return LanguageModelLoss::apply(features.contiguous(), head.frozen(), pass.unit().targets,
                                   base.logit_softcap());
 }
@@ -109,7 +108,8 @@ at::Tensor target_losses(const Base& base, const at::Tensor& features, const Pas
   at::NoGradGuard no_grad;
   const at::Tensor& targets = pass.unit().targets;
   if (!is_plain(base.output()))
-    return at::cross_entropy_loss(logits_of(base, features, pass), targets, {}, at::Reduction::None);
+    return at::cross_entropy_loss(logits_of(base, features, pass), targets, {},
+                                  at::Reduction::None);
   at::Tensor losses = at::empty({targets.size(0)}, at::kFloat);
   by_chunks(features, base.output().frozen(), targets, base.logit_softcap(),
             [&](int64_t begin, const at::Tensor& logits, const at::Tensor& wanted) {

@@ -263,9 +263,7 @@ TEST_F(Prepare, RanksThatReadDifferentFilesAreTold) {
     run_as_threads(2, [&](Communicator& communicator) {
       const auto& mine = communicator.world().rank == 0 ? one : other;
       const auto task = make_task(TaskType::kSeqCls, options_, no_config());
-      const std::string message = error_of([&] {
-        prepare(communicator, *task, mine, limits_);
-      });
+      const std::string message = error_of([&] { prepare(communicator, *task, mine, limits_); });
       for (const char* part : {"the ranks read different files: rank 1", has}) {
         EXPECT_NE(message.find(part), std::string::npos) << message;
       }

@@ -38,8 +38,8 @@ TEST_F(CausalLmTest, OnlyTheCompletionCounts) {
 }
 
 TEST_F(CausalLmTest, IdsOfPromptAndCompletionAreThoseOfTheModel) {
-  for (const char* row : {R"({"prompt":"z","completion":"a"})", R"({"prompt":"a","completion":"z"})",
-                          R"({"text":"z"})"}) {
+  for (const char* row : {R"({"prompt":"z","completion":"a"})",
+                          R"({"prompt":"a","completion":"z"})", R"({"text":"z"})"}) {
     EXPECT_EQ(error_of([&] { encode(row, 100, 'y'); }, ErrorKind::kModel),
               "the tokenizer gives the id 122, but the model's vocabulary has 121")
         << row;
@@ -51,8 +51,8 @@ TEST(Seq2SeqLm, LabelsAreTheTargets) {
   DataOptions options;
   options.max_target_length = 3;
   const auto task = make_task(TaskType::kSeq2SeqLm, options, no_config());
-  for (const char* row : {R"({"input_ids":[1,97,2],"labels":[1,98,99,2]})",
-                          R"({"source":"a","target":"bc"})"}) {
+  for (const char* row :
+       {R"({"input_ids":[1,97,2],"labels":[1,98,99,2]})", R"({"source":"a","target":"bc"})"}) {
     const EncodedRow encoded = task->encode({parse_json(row, "test", ErrorKind::kInternal), 7},
                                             "f.jsonl", {&tokenizer, 10, 200});
     EXPECT_EQ(encoded.examples.at(0).input_ids, (Ids{1, 'a', 2})) << row;

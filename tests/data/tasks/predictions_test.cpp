@@ -22,8 +22,9 @@ Unit unit_of(std::vector<int64_t> bounds) {
 }
 
 TEST(Predictions, OfClassesAreIndexAndName) {
-  const auto rows = task(TaskType::kSeqCls, {}, {"bad", "good"})
-                        ->predictions(at::tensor({1.F, 2.F, 3.F, 0.F}).view({2, 2}), unit_of({0, 1, 2}));
+  const auto rows =
+      task(TaskType::kSeqCls, {}, {"bad", "good"})
+          ->predictions(at::tensor({1.F, 2.F, 3.F, 0.F}).view({2, 2}), unit_of({0, 1, 2}));
   EXPECT_EQ(Json(rows).dump(),
             R"([{"label":"good","prediction":1},{"label":"bad","prediction":0}])");
   DataOptions regression;
@@ -38,8 +39,9 @@ TEST(Predictions, OfTagsAreThoseOfLabelledTokens) {
   Unit unit = unit_of({0, 3, 5, 8});
   unit.target_index = at::tensor({int64_t{1}, int64_t{2}, int64_t{5}});
   unit.targets = at::tensor({int64_t{0}, int64_t{0}, int64_t{0}});
-  const auto rows = task(TaskType::kTokenCls, {}, {"B", "O"})
-                        ->predictions(at::tensor({1.F, 0.F, 0.F, 1.F, 0.F, 1.F}).view({3, 2}), unit);
+  const auto rows =
+      task(TaskType::kTokenCls, {}, {"B", "O"})
+          ->predictions(at::tensor({1.F, 0.F, 0.F, 1.F, 0.F, 1.F}).view({3, 2}), unit);
   EXPECT_EQ(Json(rows).dump(), R"([{"labels":["B","O"],"tokens":[1,2]},{"labels":[],"tokens":[]},)"
                                R"({"labels":["O"],"tokens":[0]}])");
 }

@@ -51,7 +51,7 @@ TEST_F(QuestionAnsTest, AQuestionWithoutAnAnswerPointsToTheFirstToken) {
   const EncodedRow row =
       encode(R"({"question":"q","context":"ab","answers":{"text":[],"answer_start":[]}})");
   EXPECT_EQ(row.examples.at(0).labels, (Ids{0, 0}));
-  EXPECT_TRUE(row.question->answers.empty());
+  EXPECT_TRUE(row.question.has_value() && row.question->answers.empty());
 }
 
 TEST_F(QuestionAnsTest, PlacesAreCountedInCharacters) {
@@ -61,17 +61,20 @@ TEST_F(QuestionAnsTest, PlacesAreCountedInCharacters) {
 }
 
 TEST_F(QuestionAnsTest, ErrorsNameTheRow) {
-  EXPECT_EQ(error_of([&] {
-              encode(R"({"question":"q","context":"ab","answers":{"text":["b"],"answer_start":[0]}})");
-            }),
-            "f.jsonl:7: the answer 'b' is not at character 0 of the context");
-  EXPECT_EQ(error_of([&] {
-              encode(R"({"question":"q","context":"ab","answers":{"text":["b"],"answer_start":[9]}})");
-            }),
-            "f.jsonl:7: the answer 'b' is not at character 9 of the context");
-  EXPECT_EQ(error_of([&] { encode(R"({"question":"q","context":"ab","answers":["b"]})"); }),
-            "f.jsonl:7: column 'answers' must be {\"text\": [...], \"answer_start\": [...]}, as many "
-            "of both");
+  EXPECT_EQ(
+      error_of([&] {
+        encode(R"({"question":"q","context":"ab","answers":{"text":["b"],"answer_start":[0]}})");
+      }),
+      "f.jsonl:7: the answer 'b' is not at character 0 of the context");
+  EXPECT_EQ(
+      error_of([&] {
+        encode(R"({"question":"q","context":"ab","answers":{"text":["b"],"answer_start":[9]}})");
+      }),
+      "f.jsonl:7: the answer 'b' is not at character 9 of the context");
+  EXPECT_EQ(
+      error_of([&] { encode(R"({"question":"q","context":"ab","answers":["b"]})"); }),
+      "f.jsonl:7: column 'answers' must be {\"text\": [...], \"answer_start\": [...]}, as many "
+      "of both");
   EXPECT_EQ(error_of([&] { encode(kRow, 6); }),
             "f.jsonl:7: the question takes 4 of 6 tokens: windows of 2 cannot overlap by "
             "doc_stride 2");
@@ -86,7 +89,8 @@ TEST_F(QuestionAnsTest, WindowsAndQuestionsAreTheSameOnAnyNumberOfRanks) {
   TemporaryFolder folder;
   std::string text;
   for (int row = 0; row < 700; ++row) {
-    const std::string context(static_cast<size_t>(1 + row * 5 % 23), static_cast<char>('a' + row % 26));
+    const std::string context(static_cast<size_t>(1 + row * 5 % 23),
+                              static_cast<char>('a' + row % 26));
     const Json answers = {{"text", {context.substr(0, 1)}}, {"answer_start", {0}}};
     text += Json{{"question", "q"}, {"context", context}, {"answers", answers}}.dump() + "\n";
   }
@@ -121,8 +125,7 @@ TEST_F(QuestionAnsTest, WindowsAndQuestionsAreTheSameOnAnyNumberOfRanks) {
   EXPECT_EQ(std::count(identities.begin(), identities.end(), identities[0]),
             std::ssize(identities));
   const auto mixed = folder.write(
-      "b.jsonl",
-      text + R"({"input_ids":[1,2],"start_positions":0,"end_positions":1})");
+      "b.jsonl", text + R"({"input_ids":[1,2],"start_positions":0,"end_positions":1})");
   const auto task = make_task(TaskType::kQuestionAns, options_, no_config());
   EXPECT_EQ(error_of([&] {
               prepare(*single_rank(), *task, mixed, {&tokenizer_, 10, 256});
@@ -181,16 +184,16 @@ TEST(Answers, AreCountedOnceEachWhereverTheirWindowsWere) {
     const bool first = communicator.world().rank == 0;
     Questions questions;
     questions.windows = {{1, 3, 0}, {1, 3, 1}, {1, 3, 0}};
-    questions.mine = {first ? Question{0, 0, "a b c", {"c"}, {{0, 1}, {2, 3}, {4, 5}},
-                                       {{1, 3, 0}, {1, 3, 1}}}
-                            : Question{1, 2, "x y", {"x y z"}, {{0, 1}, {2, 3}}, {{1, 3, 0}}}};
+    questions.mine = {
+        first ? Question{0, 0, "a b c", {"c"}, {{0, 1}, {2, 3}, {4, 5}}, {{1, 3, 0}, {1, 3, 1}}}
+              : Question{1, 2, "x y", {"x y z"}, {{0, 1}, {2, 3}}, {{1, 3, 0}}}};
     Answers answers(questions);
     Unit unit;  // the first rank computes the windows 1 and 2, the second 0
     unit.rows = first ? std::vector<int64_t>{1, 2} : std::vector<int64_t>{0};
     unit.text.bounds = first ? std::vector<int64_t>{0, 4, 8} : std::vector<int64_t>{0, 4};
     at::Tensor logits = at::zeros({first ? 8 : 4, 2});
-    if (first) logits[2] = 5;                        // "c" of window 1
-    if (first) logits[5][0] = logits[6][1] = 3;      // "x y" of window 2
+    if (first) logits[2] = 5;                    // "c" of window 1
+    if (first) logits[5][0] = logits[6][1] = 3;  // "x y" of window 2
     answers.add(logits, unit);
     answers.gather(communicator);
     const std::vector<int64_t> counts = answers.counts();
