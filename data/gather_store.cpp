@@ -7,6 +7,7 @@
 #include <numeric>
 #include <type_traits>
 
+#include "data/flat_examples.h"
 #include "distributed/comm/agree.h"
 #include "distributed/memory/node_memory.h"
 
@@ -14,39 +15,6 @@ namespace rankwise {
 namespace {
 
 constexpr int64_t kGatheredNumbers = int64_t{1} << 24;  // of all ranks together, at a time
-
-// Examples end to end.
-struct Flat {
-  std::vector<int64_t> row_examples;           // [rows]: how many each row became
-  std::vector<int64_t> lengths, label_counts;  // [examples]; of labels or values
-  std::vector<int32_t> ids, types, labels;     // types: as many as ids, or none
-  std::vector<float> values;
-  int64_t truncated_rows = 0;
-};
-
-void append(const Example& example, Flat& flat) {
-  flat.lengths.push_back(std::ssize(example.input_ids));
-  flat.label_counts.push_back(std::ssize(example.labels) + std::ssize(example.values));
-  if (!example.token_type_ids.empty()) {
-    flat.types.resize(flat.ids.size());  // the examples before have zeros
-    flat.types.insert(flat.types.end(), example.token_type_ids.begin(),
-                      example.token_type_ids.end());
-  }
-  flat.ids.insert(flat.ids.end(), example.input_ids.begin(), example.input_ids.end());
-  flat.labels.insert(flat.labels.end(), example.labels.begin(), example.labels.end());
-  flat.values.insert(flat.values.end(), example.values.begin(), example.values.end());
-}
-
-Flat flatten(const std::vector<EncodedRow>& rows) {
-  Flat flat;
-  for (const EncodedRow& row : rows) {
-    flat.row_examples.push_back(std::ssize(row.examples));
-    flat.truncated_rows += row.truncated;
-    for (const Example& example : row.examples) append(example, flat);
-  }
-  if (!flat.types.empty()) flat.types.resize(flat.ids.size());
-  return flat;
-}
 
 // What each rank brings, and the sums.
 struct Sizes {
@@ -59,7 +27,7 @@ struct Sizes {
   int64_t row_offsets() const { return one_each ? 0 : all_rows + 1; }
 };
 
-Sizes gather_sizes(Communicator& communicator, const Flat& flat) {
+Sizes gather_sizes(Communicator& communicator, const FlatExamples& flat) {
   constexpr int64_t kNumbers = 8;
   at::Tensor mine = at::zeros({kNumbers}, at::kLong);
   int64_t* number = mine.mutable_data_ptr<int64_t>();
@@ -219,7 +187,8 @@ ByRank ones_like(const ByRank& counts) {
 TokenStore gather_store(Communicator& communicator, std::vector<EncodedRow> mine,
                         std::vector<std::string> label_names, std::optional<int64_t> block_size) {
   const World& world = communicator.world();
-  Flat flat = flatten(mine);
+  FlatExamples flat;
+  for (const EncodedRow& row : mine) flat.add(row);
   mine = {};
   Sizes sizes = gather_sizes(communicator, flat);
   if (sizes.have_types) flat.types.resize(flat.ids.size());

@@ -2,6 +2,7 @@
 #include "data/loader.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -30,33 +31,32 @@ at::Tensor int64_tensor(const std::vector<int64_t>& values) {
   return tensor;
 }
 
+using Examples = std::vector<Example>;
+
 // `width` numbers a row: a class, or the start and end of an answer; of a regression one float.
-// Nothing where the store has no labels.
-void pack_row_labels(const TokenStore& store, int64_t width, Unit& unit) {
-  if (!store.labelled()) return;
-  if (!store.values.empty()) {
-    unit.targets = at::empty({std::ssize(unit.rows)}, at::kFloat);
-    float* value = unit.targets.mutable_data_ptr<float>();
-    for (const int64_t row : unit.rows) value = std::ranges::copy(store.values_of(row), value).out;
-    return;
+// Nothing where the rows have no labels.
+void pack_row_labels(const Examples& examples, int64_t width, Unit& unit) {
+  std::vector<int64_t> labels;
+  std::vector<float> values;
+  for (const Example& example : examples) {
+    labels.insert(labels.end(), example.labels.begin(), example.labels.end());
+    values.insert(values.end(), example.values.begin(), example.values.end());
   }
-  std::vector<int64_t> values;
-  for (const int64_t row : unit.rows) {
-    const auto label = store.labels_of(row);
-    if (std::ssize(label) != width)
-      throw internal_error("row {} has {} labels, not {}", row, label.size(), width);
-    values.insert(values.end(), label.begin(), label.end());
-  }
-  unit.targets = int64_tensor(values);
+  if (!values.empty()) unit.targets = at::tensor(values);
+  if (labels.empty()) return;
+  if (std::ssize(labels) != width * std::ssize(examples))
+    throw internal_error("{} rows have {} labels, not {} each", examples.size(), labels.size(),
+                         width);
+  unit.targets = int64_tensor(labels);
   if (width > 1) unit.targets = unit.targets.view({-1, width});
 }
 
 // One label a token of `text`, where it is not ignored.
-void pack_token_targets(const TokenStore& store, const PackedText& text, int64_t shift,
+void pack_token_targets(const Examples& examples, const PackedText& text, int64_t shift,
                         Unit& unit) {
   std::vector<int64_t> index, targets;
-  for (size_t i = 0; i < unit.rows.size(); ++i) {
-    const auto labels = store.labels_of(unit.rows[i]);
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const std::vector<int32_t>& labels = examples[i].labels;
     const int64_t length = text.bounds[i + 1] - text.bounds[i];
     if (std::ssize(labels) != length) {
       throw internal_error("row {} has {} tokens and {} labels", unit.rows[i], length,
@@ -73,29 +73,32 @@ void pack_token_targets(const TokenStore& store, const PackedText& text, int64_t
   unit.targets = int64_tensor(targets);
 }
 
-PackedText pack_text(const TokenStore& store, const std::vector<int64_t>& rows) {
+PackedText pack_text(const Examples& examples) {
   PackedText text;
   text.bounds = {0};
-  for (const int64_t row : rows) text.bounds.push_back(text.bounds.back() + store.length(row));
+  for (const Example& example : examples)
+    text.bounds.push_back(text.bounds.back() + std::ssize(example.input_ids));
   text.tokens = at::zeros({padded(text.real_tokens())}, at::kLong);
   int64_t* token = text.tokens.mutable_data_ptr<int64_t>();
-  for (const int64_t row : rows) token = std::ranges::copy(store.ids(row), token).out;
-  if (store.token_type_ids.empty()) return text;
+  for (const Example& example : examples) token = std::ranges::copy(example.input_ids, token).out;
+  const bool typed = std::ranges::any_of(
+      examples, [](const Example& example) { return !example.token_type_ids.empty(); });
+  if (!typed) return text;
   text.token_types = at::zeros_like(text.tokens);
   int64_t* type = text.token_types.mutable_data_ptr<int64_t>();
-  for (const int64_t row : rows) type = std::ranges::copy(store.types(row), type).out;
+  for (size_t i = 0; i < examples.size(); ++i)
+    std::ranges::copy(examples[i].token_type_ids, type + text.bounds[i]);
   return text;
 }
 
 // What the decoder reads: the labels, one place later.
-PackedText pack_decoder_text(const TokenStore& store, const std::vector<int64_t>& rows,
-                             const Packing& packing) {
+PackedText pack_decoder_text(const Examples& examples, const Packing& packing) {
   PackedText text;
   text.bounds = {0};
   std::vector<int64_t> tokens;
-  for (const int64_t row : rows) {
+  for (const Example& example : examples) {
     int64_t previous = packing.decoder_start_token;
-    for (const int32_t label : store.labels_of(row)) {
+    for (const int32_t label : example.labels) {
       tokens.push_back(previous);
       previous = label == kIgnoredLabel ? packing.pad_token : label;
     }
@@ -111,24 +114,31 @@ PackedText pack_decoder_text(const TokenStore& store, const std::vector<int64_t>
 Unit pack(const TokenStore& store, const UnitRows& rows, const Packing& packing) {
   Unit unit;
   unit.rows = rows.rows;
-  unit.text = pack_text(store, rows.rows);
+  Examples examples;
+  for (const int64_t row : rows.rows) examples.push_back(store.example(row));
+  unit.text = pack_text(examples);
   if (packing.task == TaskType::kSeq2SeqLm)
-    unit.decoder_text = pack_decoder_text(store, rows.rows, packing);
+    unit.decoder_text = pack_decoder_text(examples, packing);
   if (has_token_labels(packing.task)) {
     const bool decoder = packing.task == TaskType::kSeq2SeqLm;
-    pack_token_targets(store, decoder ? unit.decoder_text : unit.text, label_shift(packing.task),
-                       unit);
+    pack_token_targets(examples, decoder ? unit.decoder_text : unit.text,
+                       label_shift(packing.task), unit);
   } else if (packing.task != TaskType::kFeatureExtraction) {
-    pack_row_labels(store, packing.task == TaskType::kQuestionAns ? 2 : 1, unit);
+    pack_row_labels(examples, packing.task == TaskType::kQuestionAns ? 2 : 1, unit);
   }
   return unit;
 }
 
-int64_t target_count(const TokenStore& store, int64_t row, TaskType task) {
+int64_t target_count(std::span<const int32_t> labels, TaskType task) {
   if (!has_token_labels(task)) return 1;
-  const auto labels = store.labels_of(row).subspan(
-      std::min<size_t>(static_cast<size_t>(label_shift(task)), store.labels_of(row).size()));
-  return std::ssize(labels) - std::ranges::count(labels, kIgnoredLabel);
+  const auto shift = std::min(static_cast<size_t>(label_shift(task)), labels.size());
+  const auto counted = labels.subspan(shift);
+  return std::ssize(counted) - std::ranges::count(counted, kIgnoredLabel);
+}
+
+int64_t target_count(const TokenStore& store, int64_t row, TaskType task) {
+  if (!store.target_counts.empty()) return store.target_counts[static_cast<size_t>(row)];
+  return target_count(store.labels_of(row), task);
 }
 
 void Loader::run(std::span<const UnitRows> units, std::span<const int64_t> dealt,

@@ -25,6 +25,7 @@ Unit pack(const TokenStore& store, const UnitRows& rows, const Packing& packing)
 
 // How many targets of the loss a row has: 1, or its labels that are not ignored.
 int64_t target_count(const TokenStore& store, int64_t row, TaskType task);
+int64_t target_count(std::span<const int32_t> labels, TaskType task);
 
 // Hands out the units of a list in order, each packed one ahead on a background thread.
 class Loader {

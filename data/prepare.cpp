@@ -3,23 +3,18 @@
 // node's memory.
 #include "data/prepare.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
-#include <mutex>
 #include <set>
 
 #include "data/gather_store.h"
-#include "data/readers/reader.h"
-#include "data/tasks/labels.h"
+#include "data/prepare_steps.h"
 #include "distributed/comm/agree.h"
 
 namespace rankwise {
 namespace {
-
-constexpr int64_t kThreadRows = 32;  // fewest rows that are worth a thread
 
 struct Share {
   std::vector<Row> rows;
@@ -48,43 +43,6 @@ void check_same_file(Communicator& communicator, const std::filesystem::path& fi
                       file.string(), rank, world.hosts[rank], all[rank], all[0])
         .as_agreed();
   }
-}
-
-// Collective. The labels of all ranks' rows, in the order of their classes.
-std::vector<std::string> unite_labels(Communicator& communicator, const Task& task,
-                                      const std::vector<Row>& rows) {
-  std::set<std::string> mine;
-  for (const Row& row : rows) {
-    for (std::string& label : task.labels_in(row)) mine.insert(std::move(label));
-  }
-  std::vector<std::string> all;
-  for (const auto& text : gather_texts(communicator, Json(mine).dump())) {
-    for (const Json& label : parse_json(text, "labels", ErrorKind::kInternal)) {
-      all.push_back(label.get<std::string>());
-    }
-  }
-  return sorted_labels(std::move(all));
-}
-
-// Calls body(i) for 0..count-1 on all threads; of what is thrown, the lowest i's is thrown here.
-template <class Body>
-void for_each_row(int64_t count, const Body& body) {
-  std::mutex mutex;
-  std::exception_ptr first;
-  int64_t first_row = count;
-  at::parallel_for(0, count, kThreadRows, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      try {
-        body(static_cast<size_t>(row));
-      } catch (...) {
-        const std::scoped_lock lock(mutex);
-        if (row < first_row) first = std::current_exception();
-        first_row = std::min(first_row, row);
-        return;
-      }
-    }
-  });
-  if (first) std::rethrow_exception(first);
 }
 
 int64_t row_in_file(const World& world, int64_t mine) {
@@ -163,22 +121,17 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
 
   const bool count_labels = task.label_names().empty();
   if (count_labels) {
-    std::vector<std::string> labels = unite_labels(communicator, task, rows);
+    std::set<std::string> mine;
+    for (const Row& row : rows) mine.merge(labels_of_row(task, row));
+    std::vector<std::string> labels = unite_labels(communicator, mine);
     together(communicator, "labels of " + file.string(), [&] { task.fix_labels(labels); });
   }
 
-  std::vector<EncodedRow> encoded(rows.size());
+  std::vector<EncodedRow> encoded;
   together(communicator, "tokenise " + file.string(), [&] {
-    for_each_row(std::ssize(rows), [&](size_t i) {
-      encoded[i] = task.encode(rows[i], file, limits);
-      rows[i].columns = nullptr;  // the text is not needed any more
-    });
-    if (count_labels && task.label_names().size() == 1) {
-      throw input_error("{}: the only label is '{}'; a classification needs two at least",
-                        file.string(), task.label_names()[0]);
-    }
+    encoded = encode_rows(task, std::move(rows), file, limits);
+    if (count_labels) check_label_count(task, file);
   });
-  rows = {};
 
   std::vector<Question> questions = take_questions(communicator, encoded, file);
   TokenStore store =

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "data/token_file.h"
 #include "distributed/core/hash.h"
 
 namespace rankwise {
@@ -23,6 +24,17 @@ std::span<const int32_t> TokenStore::labels_of(int64_t row) const {
 
 std::span<const float> TokenStore::values_of(int64_t row) const {
   return values.empty() ? values : span(values, label_offsets, row);
+}
+
+Example TokenStore::example(int64_t row) const {
+  if (file) return file->example(*this, row);
+  Example example;
+  const auto copy = [](auto from, auto& to) { to.assign(from.begin(), from.end()); };
+  copy(ids(row), example.input_ids);
+  copy(types(row), example.token_type_ids);
+  copy(labels_of(row), example.labels);
+  copy(values_of(row), example.values);
+  return example;
 }
 
 std::string hash_of(const TokenStore& store) {

@@ -1,5 +1,4 @@
-// A dataset as token ids: flat arrays in the memory of the node (or, later, an HDF5 file with the
-// same arrays).
+// A dataset as token ids: flat arrays in the memory of the node, or in an HDF5 file of `prepare`.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +23,8 @@ struct Example {
   std::vector<float> values;    // of a regression in place of labels: one number
 };
 
+class TokenFile;
+
 class TokenStore {
  public:
   int64_t rows() const { return static_cast<int64_t>(offsets.size()) - 1; }
@@ -34,7 +35,9 @@ class TokenStore {
   std::span<const int32_t> types(int64_t row) const;      // empty where the store has none
   std::span<const int32_t> labels_of(int64_t row) const;  // one number, or one a token
   std::span<const float> values_of(int64_t row) const;    // one number, of a regression
-  bool labelled() const { return !labels.empty() || !values.empty(); }
+  bool labelled() const { return !label_offsets.empty() && label_offsets.back() > 0; }
+  // A row from wherever it is. Errors: kInput: the file is damaged.
+  Example example(int64_t row) const;
 
   std::span<const int64_t> offsets;  // [rows + 1]
   // Where a row of the file became several here, or none: which is the first of each, [rows of the
@@ -48,8 +51,12 @@ class TokenStore {
   std::vector<std::string>
       label_names;  // SEQ_CLS, TOKEN_CLS: by class index; whole numbers as texts
   int64_t truncated_rows = 0;
-  std::shared_ptr<const void> owner;           // keeps the arrays alive (NodeMemory)
-  std::string identity;                        // hash_of this
+  std::shared_ptr<const void> owner;  // keeps the arrays alive (NodeMemory)
+  // Where ids, types, labels and values are if not in memory; then those spans are empty, and
+  // target_counts [rows] says how many labels of a row count for the loss.
+  std::shared_ptr<const TokenFile> file;
+  std::span<const int32_t> target_counts;
+  std::string identity;  // hash_of this, or of the file
   std::shared_ptr<const Questions> questions;  // QUESTION_ANS rows of text that are to be judged
 
  private:

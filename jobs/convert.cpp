@@ -28,7 +28,7 @@ class Convert : public Job {
              "the base: a folder, a hub name or a .gguf file; only its config is read")
         .default_text("the adapter's");
   }
-  Outcome run(JobContext& context, const Fields& fields) override;
+  Outcome run(JobContext& context, Fields& fields) override;
 
  private:
   Files files(const fs::path& hub_cache) const;
@@ -81,7 +81,7 @@ Files Convert::files(const fs::path& hub_cache) const {
       output_, adapter_);
 }
 
-Outcome Convert::run(JobContext& context, const Fields&) {
+Outcome Convert::run(JobContext& context, Fields&) {
   together(context.communicator, "converting the adapter", [&] {
     if (adapter_.empty()) throw usage_error("--adapter_name_or_path must be given");
     if (output_.empty()) throw usage_error("--output must be given");

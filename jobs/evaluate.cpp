@@ -21,7 +21,7 @@ class Evaluate : public Job {
     fields.add("disable_tqdm", disable_tqdm_, "no progress bar").default_text("auto");
     machine_.declare(fields);
   }
-  Outcome run(JobContext& context, const Fields& fields) override;
+  Outcome run(JobContext& context, Fields& fields) override;
 
  private:
   ModelOptions model_;
@@ -34,7 +34,7 @@ class Evaluate : public Job {
 
 bool is(const ModelOptions& model, TaskType task) { return task_type(model.task_type) == task; }
 
-Outcome Evaluate::run(JobContext& context, const Fields&) {
+Outcome Evaluate::run(JobContext& context, Fields&) {
   const std::string& file = data_.validation_file.empty() ? data_.test_file : data_.validation_file;
   data_.labels_optional = !predictions_file_.empty();
   Setup setup = set_up(context, machine_, model_, data_, [&] {
@@ -42,7 +42,7 @@ Outcome Evaluate::run(JobContext& context, const Fields&) {
     if (predictions_file_.empty() && is(model_, TaskType::kFeatureExtraction))
       throw usage_error("--task_type FEATURE_EXTRACTION needs --predictions_file");
   });
-  const TokenStore store = prepare_file(context, setup, file, true);
+  const TokenStore store = prepare_file(context, setup, data_, file, true);
   const AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
   std::string predictions;

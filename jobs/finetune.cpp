@@ -37,7 +37,7 @@ class Finetune : public Job {
         .at_least(0);
   }
   bool saves_on_stop() const override { return true; }
-  Outcome run(JobContext& context, const Fields& fields) override;
+  Outcome run(JobContext& context, Fields& fields) override;
 
  private:
   void resolve(JobContext& context, const Fields& fields, const std::optional<Json>& stored);
@@ -167,7 +167,7 @@ std::map<std::string, std::string> Finetune::settings(const Fields& fields,
   return settings;
 }
 
-Outcome Finetune::run(JobContext& context, const Fields& fields) {
+Outcome Finetune::run(JobContext& context, Fields& fields) {
   Communicator& communicator = context.communicator;
   Setup setup = set_up(context, machine_, model_, data_, [&] {
     training_.check(!data_.validation_file.empty());
@@ -192,14 +192,14 @@ Outcome Finetune::run(JobContext& context, const Fields& fields) {
   if (state) stored = parse_json(state->attributes.at("settings"), "checkpoint", ErrorKind::kModel);
   resolve(context, fields, stored);
 
-  const TokenStore train = prepare_file(context, setup, data_.train_file);
+  const TokenStore train = prepare_file(context, setup, data_, data_.train_file);
   std::optional<TokenStore> validation;
   if (!data_.validation_file.empty() && training_.eval_strategy != "no")
-    validation = prepare_file(context, setup, data_.validation_file, true);
+    validation = prepare_file(context, setup, data_, data_.validation_file, true);
   std::optional<TokenStore> test;
-  if (!data_.test_file.empty()) test = prepare_file(context, setup, data_.test_file, true);
+  if (!data_.test_file.empty()) test = prepare_file(context, setup, data_, data_.test_file, true);
   AdaptedModel model = build_model(
-      context, setup, model_, data_, [&] { return method_.take(setup); },
+      context, setup, model_, data_, [&] { return method_.take(setup, fields); },
       static_cast<uint64_t>(training_.seed));
   model.use_gradient_checkpointing(training_.gradient_checkpointing);
   const std::map<std::string, std::string> settings = this->settings(fields, model, train);

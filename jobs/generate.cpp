@@ -18,7 +18,7 @@ class Generate : public Job {
  public:
   Generate() { model_.task_type = "CAUSAL_LM"; }
   void declare(Fields& fields) override;
-  Outcome run(JobContext& context, const Fields& fields) override;
+  Outcome run(JobContext& context, Fields& fields) override;
 
  private:
   void check() const;
@@ -192,7 +192,7 @@ std::string lines(const Setup& setup, const std::vector<PromptRow>& inputs, cons
   return result;
 }
 
-Outcome Generate::run(JobContext& context, const Fields&) {
+Outcome Generate::run(JobContext& context, Fields&) {
   Communicator& communicator = context.communicator;
   Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
   GenerationOptions options;

@@ -21,7 +21,7 @@ class Inspect : public Job {
     fields.add("max_length", length_, "tokens of a row").at_least(1);
     fields.add("json", json_, "for machines");
   }
-  Outcome run(JobContext& context, const Fields& fields) override;
+  Outcome run(JobContext& context, Fields& fields) override;
 
  private:
   void print(JobContext& context, const AdaptedModel& model) const;
@@ -34,7 +34,7 @@ class Inspect : public Job {
   bool json_ = false;
 };
 
-Outcome Inspect::run(JobContext& context, const Fields&) {
+Outcome Inspect::run(JobContext& context, Fields&) {
   if (model_.model_name_or_path.empty()) throw usage_error("--model_name_or_path must be given");
   const std::filesystem::path folder = find_model(model_.model_name_or_path, context.hub_cache);
   DataOptions data;
@@ -50,7 +50,7 @@ Outcome Inspect::run(JobContext& context, const Fields&) {
   if (!model_.adapter_name_or_path.empty())
     setup.adapter = read_adapter_folder(model_.adapter_name_or_path.front());
   const BuildOptions build{setup.task_type, label_count(setup, data), model_.model_dropout};
-  const AdaptedModel model(shapes_of_model(folder, build, setup.precision), method_.take(setup),
+  const AdaptedModel model(shapes_of_model(folder, build, setup.precision), method_.take(setup, fields),
                            setup.task_type,
                            {setup.config.text("model_type"), 42, model_.allow_missing_targets});
   if (json_) {

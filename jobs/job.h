@@ -52,7 +52,7 @@ class Job {
  public:
   virtual ~Job() = default;
   virtual void declare(Fields& fields) = 0;
-  virtual Outcome run(JobContext& context, const Fields& fields) = 0;  // collective
+  virtual Outcome run(JobContext& context, Fields& fields) = 0;  // collective
   // Whether run() looks at context.stop and saves. Other verbs end by the signal itself (128+n).
   virtual bool saves_on_stop() const { return false; }
 };

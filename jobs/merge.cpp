@@ -27,7 +27,7 @@ class Merge : public Job {
     fields.add("output_dir", output_dir_, "folder of the merged model");
     machine_.declare(fields);
   }
-  Outcome run(JobContext& context, const Fields& fields) override;
+  Outcome run(JobContext& context, Fields& fields) override;
 
  private:
   void check() const;
@@ -130,7 +130,7 @@ void Merge::check() const {
         "--bf16 does not apply to merge: --torch_dtype says how the merged model is written");
 }
 
-Outcome Merge::run(JobContext& context, const Fields&) {
+Outcome Merge::run(JobContext& context, Fields&) {
   Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);

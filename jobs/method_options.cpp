@@ -13,7 +13,6 @@ MethodOptions::MethodOptions() {
 }
 
 void MethodOptions::declare(Fields& fields) {
-  fields_ = &fields;
   std::vector<std::string> names;
   for (const Candidate& candidate : candidates_) names.push_back(candidate.peft_type);
   fields.group("method");
@@ -25,7 +24,7 @@ void MethodOptions::declare(Fields& fields) {
   }
 }
 
-std::unique_ptr<Method> MethodOptions::take(const Setup& setup) {
+std::unique_ptr<Method> MethodOptions::take(const Setup& setup, Fields& fields) {
   if (setup.adapter) return method_of(setup.adapter);
   const auto chosen = std::find_if(candidates_.begin(), candidates_.end(),
                                    [&](const Candidate& c) { return c.peft_type == peft_type_; });
@@ -33,12 +32,12 @@ std::unique_ptr<Method> MethodOptions::take(const Setup& setup) {
   for (const Candidate& candidate : candidates_) {
     for (const Field& field : candidate.fields.all()) {
       if (chosen->fields.find(field.name())) continue;
-      if (fields_->given(field.name()))
+      if (fields.given(field.name()))
         throw usage_error("--{} does not apply to --peft_type {}", field.name(), peft_type_);
-      fields_->remove(field.name());
+      fields.remove(field.name());
     }
   }
-  for (const Field& field : chosen->fields.all()) fields_->at(field.name()).become(field);
+  for (const Field& field : chosen->fields.all()) fields.at(field.name()).become(field);
   return std::move(chosen->method);
 }
 

@@ -14,10 +14,10 @@ namespace rankwise {
 class MethodOptions {
  public:
   MethodOptions();
-  void declare(Fields& fields);  // which must outlive this
+  void declare(Fields& fields);
   // The method of the adapter folder where there is one, else that of --peft_type with its options;
-  // those of other methods leave the fields. Errors: kUsage: an option of another method was given.
-  std::unique_ptr<Method> take(const Setup& setup);
+  // those of other methods leave `fields`. Errors: kUsage: an option of another method was given.
+  std::unique_ptr<Method> take(const Setup& setup, Fields& fields);
 
  private:
   struct Candidate {
@@ -27,7 +27,6 @@ class MethodOptions {
   };
   std::string peft_type_ = "LORA";
   std::vector<Candidate> candidates_;
-  Fields* fields_ = nullptr;
 };
 
 }  // namespace rankwise

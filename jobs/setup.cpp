@@ -9,6 +9,7 @@
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
 #include "distributed/core/hash.h"
+#include "jobs/token_files.h"
 
 namespace rankwise {
 namespace {
@@ -34,18 +35,6 @@ bool made_for_regression(const Setup& setup, const DataOptions& data) {
   if (setup.adapter && setup.adapter->labels) return setup.adapter->labels->empty();
   const Json names = setup.config.json().value("id2label", Json());
   return data.train_file.empty() && names.is_object() && names.size() == 1;
-}
-
-// Token types come from the rows themselves; the model has a row of its table for each.
-void check_token_types(const TokenStore& store, const Config& config, const std::string& file) {
-  const int64_t known = config.integer("type_vocab_size", 1);
-  const auto worst = std::max_element(store.token_type_ids.begin(), store.token_type_ids.end());
-  if (worst == store.token_type_ids.end() || *worst < known) return;
-  const auto row = std::upper_bound(store.offsets.begin(), store.offsets.end(),
-                                    worst - store.token_type_ids.begin());
-  throw input_error("{}: row {}: token_type_ids has {}, but the model knows {} token types", file,
-                    row - store.offsets.begin(), *worst, known)
-      .as_agreed();  // the store is the same on all ranks
 }
 
 // Collective. Each host may have files of its own by these names; `mine` tells contents apart.
@@ -139,13 +128,38 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
   return std::move(*setup);
 }
 
-TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file, bool judged) {
-  context.communicator.enter_phase("tokenising " + file);
+int64_t token_types(const Setup& setup) { return setup.config.integer("type_vocab_size", 1); }
+
+RowLimits row_limits(const Setup& setup, bool keep_questions) {
+  return {setup.tokenizer.get(), setup.max_length,    setup.vocabulary,
+          setup.model_folder,    token_types(setup), keep_questions};
+}
+
+namespace {
+
+TokenStore open_store(JobContext& context, Setup& setup, const DataOptions& data,
+                      const std::string& file) {
   TokenStore store =
-      prepare(context.communicator, *setup.task, file,
-              {setup.tokenizer.get(), setup.max_length, setup.vocabulary, setup.model_folder,
-               setup.config.integer("type_vocab_size", 1), judged});
-  check_token_types(store, setup.config, file);
+      open_token_file(context.communicator, file, expected_settings(setup, data));
+  together(context.communicator, "labels of " + file, [&] {
+    const std::vector<std::string>& known = setup.task->label_names();
+    if (known.empty() && setup.task->counts_labels()) setup.task->fix_labels(store.label_names);
+    if (known != store.label_names)
+      throw input_error("{}: was prepared with the labels {}, the run has {}", file,
+                        Json(store.label_names).dump(), Json(known).dump());
+  });
+  return store;
+}
+
+}  // namespace
+
+TokenStore prepare_file(JobContext& context, Setup& setup, const DataOptions& data,
+                        const std::string& file, bool judged) {
+  context.communicator.enter_phase("tokenising " + file);
+  TokenStore store = is_token_file(file)
+                         ? open_store(context, setup, data, file)
+                         : prepare(context.communicator, *setup.task, file,
+                                   row_limits(setup, judged));
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);
   return store;

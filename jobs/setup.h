@@ -35,10 +35,13 @@ struct Setup {
 Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check);
 
-// Collective. A dataset file, encoded; says how many rows were cut. judged: answers to its
-// questions will be judged, which takes their texts.
-TokenStore prepare_file(JobContext& context, Setup& setup, const std::string& file,
-                        bool judged = false);
+int64_t token_types(const Setup& setup);  // that the model knows
+RowLimits row_limits(const Setup& setup, bool keep_questions);
+
+// Collective. A dataset file, encoded, or a token store of `prepare`; says how many rows were cut.
+// judged: answers to its questions will be judged, which takes their texts.
+TokenStore prepare_file(JobContext& context, Setup& setup, const DataOptions& data,
+                        const std::string& file, bool judged = false);
 
 // Collective. The base with what `make_method` gives on it (null: bare), an adapter folder's values
 // taken where there is one. Errors (all ranks): kUsage, kModel.

@@ -8,6 +8,7 @@ std::unique_ptr<Job> make_evaluate();
 std::unique_ptr<Job> make_generate();
 std::unique_ptr<Job> make_merge();
 std::unique_ptr<Job> make_inspect();
+std::unique_ptr<Job> make_prepare();
 std::unique_ptr<Job> make_convert();
 
 const std::vector<Verb>& verbs() {
@@ -18,6 +19,7 @@ const std::vector<Verb>& verbs() {
       {"merge", "fold adapters into the base and write a Hugging Face model folder", make_merge},
       {"inspect", "which modules an adapter will touch, parameter counts, memory and communication",
        make_inspect},
+      {"prepare", "tokenise text into HDF5 token stores that take its place", make_prepare},
       {"convert", "adapter folder to and from GGUF (llama.cpp); checkpoint to adapter folder",
        make_convert},
   };

@@ -23,6 +23,11 @@ EncodedRow ready_made(const Columns& columns, const RowLimits& limits) {
   }
   if (columns.find("token_type_ids")) {
     example.token_type_ids = columns.ids("token_type_ids", std::numeric_limits<int32_t>::max());
+    const auto largest = std::ranges::max_element(example.token_type_ids);
+    if (largest != example.token_type_ids.end() && *largest >= limits.token_types) {
+      throw columns.error("token_type_ids has {}, but the model knows {} token types", *largest,
+                          limits.token_types);
+    }
     if (example.token_type_ids.size() != length) {
       throw columns.error("column 'token_type_ids' has {} entries, 'input_ids' has {}",
                           example.token_type_ids.size(), length);

@@ -29,6 +29,7 @@ class SeqCls : public Task {
   explicit SeqCls(DataOptions options) : options_(std::move(options)) {}
 
   TaskType type() const override { return TaskType::kSeqCls; }
+  bool counts_labels() const override { return !regression(); }
   bool regression() const override { return options_.num_labels == 1; }
   Packing packing() const override { return {type()}; }
 

@@ -74,6 +74,8 @@ class Task {
   virtual TaskType type() const = 0;
   virtual Packing packing() const = 0;
 
+  // Whether the classes are the labels that the rows have, and must be known before encoding.
+  virtual bool counts_labels() const { return false; }
   virtual bool regression() const { return false; }  // a label is a number, not a class
   // Tokens of a block, where all rows' tokens are joined end to end and cut into blocks.
   virtual std::optional<int64_t> block_size() const { return std::nullopt; }

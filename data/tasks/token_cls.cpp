@@ -25,6 +25,7 @@ class TokenCls : public Task {
   Packing packing() const override { return {type()}; }
 
   // A row whose labels are missing or no labels adds nothing here: encode says what is wrong.
+  bool counts_labels() const override { return true; }
   std::vector<std::string> labels_in(const Row& row) const override {
     const std::filesystem::path unnamed;
     const Columns columns(row, unnamed);

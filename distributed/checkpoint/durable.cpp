@@ -60,6 +60,8 @@ void write_synced(const fs::path& file, const std::string& bytes) {
   out.close_checked();
 }
 
+void sync_file(const fs::path& file) { OpenFile(file, O_RDONLY | O_CLOEXEC).sync(); }
+
 void sync_folder(const fs::path& folder) {
   OpenFile(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC).sync();
 }

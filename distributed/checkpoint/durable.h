@@ -8,6 +8,7 @@ namespace rankwise {
 
 // Errors of all: kMachine, naming the file and what the system said.
 void write_synced(const std::filesystem::path& file, const std::string& bytes);
+void sync_file(const std::filesystem::path& file);
 void sync_folder(const std::filesystem::path& folder);
 // `from` takes the name `to`; what had it before is then called `from`, or does not exist.
 void rename_over(const std::filesystem::path& from, const std::filesystem::path& to);

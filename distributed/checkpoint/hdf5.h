@@ -6,7 +6,9 @@
 #define H5_USE_110_API  // later libraries then offer the same H5Ovisit
 #include <hdf5.h>
 
+#include <filesystem>
 #include <mutex>
+#include <string>
 #include <utility>
 
 namespace rankwise {
@@ -41,5 +43,12 @@ class Handle {
   hid_t id_;
   Close close_;
 };
+
+Handle utf8_names(hid_t of_class);  // a property list of that class for names in UTF-8
+// Opens a file for reading, without locking it.
+Handle open_hdf5(const std::filesystem::path& file);
+// A text of fixed length as an attribute; its end is marked by a zero that is not part of it.
+void write_text(hid_t object, const std::string& name, const std::string& text);
+std::string read_text(hid_t object, const std::string& name);
 
 }  // namespace rankwise

@@ -35,7 +35,7 @@ class Reader {
  public:
   // file_bytes: of the HDF5 file, without its seal.
   Reader(const std::filesystem::path& path, uint64_t file_bytes)
-      : path_(path), file_bytes_(file_bytes), unread_bytes_(file_bytes), file_(open(path)) {}
+      : path_(path), unread_bytes_(file_bytes), file_(open(path)) {}
 
   State state() {
     State state;
@@ -47,7 +47,7 @@ class Reader {
               "listing attributes");
       for (const std::string& name : names) {
         place_ = fmt::format("attribute '{}'", name);
-        std::string text = read_text(file_, name.c_str());
+        std::string text = read_text(file_, name);
         (name == kChecksumName ? checksum : state.attributes[name]) = std::move(text);
       }
       place_ = "the root group";
@@ -79,28 +79,10 @@ class Reader {
 
   static Handle open(const std::filesystem::path& path) {
     try {
-      const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "making a property list");
-      checked(H5Pset_file_locking(access, false, true), "turning file locking off");
-      return {H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "opening the file"};
+      return open_hdf5(path);
     } catch (const Hdf5Failure& failure) {
       throw model_error("{}: no whole HDF5 file ({} failed)", path.string(), failure.doing);
     }
-  }
-
-  std::string read_text(hid_t object, const char* name) const {
-    const Handle attribute(H5Aopen(object, name, H5P_DEFAULT), H5Aclose, "opening an attribute");
-    const Handle type(H5Aget_type(attribute), H5Tclose, "reading an attribute's type");
-    const Handle space(H5Aget_space(attribute), H5Sclose, "reading an attribute's space");
-    const size_t size = H5Tget_size(type);
-    if (H5Tget_class(type) != H5T_STRING ||
-        checked(H5Tis_variable_str(type), "reading a text's type") ||
-        H5Sget_simple_extent_npoints(space) != 1 || size < 1 || size > file_bytes_) {
-      throw bad("attribute '{}' is not one text of fixed length", name);
-    }
-    std::string text(size, '\0');
-    checked(H5Aread(attribute, type, text.data()), "reading an attribute");
-    text.pop_back();  // the zero
-    return text;
   }
 
   std::vector<int64_t> read_shape(hid_t dataset, size_t element_bytes) {
@@ -161,7 +143,7 @@ class Reader {
   }
 
   std::filesystem::path path_;
-  uint64_t file_bytes_, unread_bytes_;  // datasets share no bytes, so together they fit in the file
+  uint64_t unread_bytes_;  // datasets share no bytes, so together they fit in the file
   Handle file_;
   std::string place_ = "the root group";
 };

@@ -53,12 +53,6 @@ Handle creation_list(hid_t of_class) {
   return list;
 }
 
-Handle utf8_names(hid_t of_class) {
-  Handle list(H5Pcreate(of_class), H5Pclose, "making a property list");
-  checked(H5Pset_char_encoding(list, H5T_CSET_UTF8), "setting the encoding of names");
-  return list;
-}
-
 Handle make_file(std::string& image) {
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "making a property list");
   checked(H5Pset_fapl_core(access, kGrowthBytes, false), "choosing the core driver");
@@ -67,17 +61,6 @@ Handle make_file(std::string& image) {
   checked(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), "choosing the version");
   const Handle creation = creation_list(H5P_FILE_CREATE);
   return {H5Fcreate("state.h5", H5F_ACC_TRUNC, creation, access), H5Fclose, "making the file"};
-}
-
-void write_text(hid_t object, const std::string& name, const std::string& text) {
-  const Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "making a text's type");
-  checked(H5Tset_size(type, text.size() + 1), "sizing a text's type");
-  checked(H5Tset_cset(type, H5T_CSET_UTF8), "setting a text's encoding");
-  const Handle space(H5Screate(H5S_SCALAR), H5Sclose, "making a text's space");
-  const Handle names = utf8_names(H5P_ATTRIBUTE_CREATE);
-  const Handle attribute(H5Acreate2(object, name.c_str(), type, space, names, H5P_DEFAULT),
-                         H5Aclose, "making an attribute");
-  checked(H5Awrite(attribute, type, text.c_str()), "writing an attribute");
 }
 
 // HDF5 would take "a//b" and "./a/b" for "a/b".

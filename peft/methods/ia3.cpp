@@ -69,6 +69,7 @@ class Ia3 : public Method {
   void merge_into(Sites& sites) override;
 
  private:
+  ModulePattern feedforward_of(const std::string& model_type) const;
   bool is_feedforward(const std::string& module) const;
 
   std::string feedforward_;
@@ -82,6 +83,12 @@ class Ia3 : public Method {
   std::vector<Trainable> trainables_;
 };
 
+ModulePattern Ia3::feedforward_of(const std::string& model_type) const {
+  if (feedforward_read_) return *feedforward_read_;
+  if (!feedforward_.empty()) return ModulePattern::parse(feedforward_);
+  return ModulePattern(default_feedforward(model_type));
+}
+
 // As peft: a name need not begin at a dot.
 bool Ia3::is_feedforward(const std::string& module) const {
   const std::vector<std::string>& names = feedforward_pattern_.names();
@@ -92,9 +99,7 @@ bool Ia3::is_feedforward(const std::string& module) const {
 
 void Ia3::attach(Sites& sites, const AttachOptions& options) {
   adapted_ = targets_.choose(sites, options, &DefaultTargets::ia3);
-  feedforward_pattern_ = feedforward_read_.value_or(
-      feedforward_.empty() ? ModulePattern(default_feedforward(options.model_type))
-                           : ModulePattern::parse(feedforward_));
+  feedforward_pattern_ = feedforward_of(options.model_type);
   for (Linear* linear : adapted_) {
     Ia3Adapter& adapter = adapters_.emplace_back();
     adapter.feedforward = is_feedforward(linear->path);

@@ -1,0 +1,22 @@
+// Appends rows.
+#include "data/flat_examples.h"
+
+namespace rankwise {
+
+void FlatExamples::add(const EncodedRow& row) {
+  row_examples.push_back(std::ssize(row.examples));
+  truncated_rows += row.truncated;
+  for (const Example& example : row.examples) {
+    lengths.push_back(std::ssize(example.input_ids));
+    label_counts.push_back(std::ssize(example.labels) + std::ssize(example.values));
+    const bool typed = !types.empty() || !example.token_type_ids.empty();
+    if (typed) types.resize(ids.size());  // the examples before have zeros
+    types.insert(types.end(), example.token_type_ids.begin(), example.token_type_ids.end());
+    ids.insert(ids.end(), example.input_ids.begin(), example.input_ids.end());
+    if (typed) types.resize(ids.size());
+    labels.insert(labels.end(), example.labels.begin(), example.labels.end());
+    values.insert(values.end(), example.values.begin(), example.values.end());
+  }
+}
+
+}  // namespace rankwise

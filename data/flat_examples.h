@@ -1,0 +1,21 @@
+// Encoded rows end to end: what ranks exchange and files hold.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/tasks/task.h"
+
+namespace rankwise {
+
+struct FlatExamples {
+  std::vector<int64_t> row_examples;           // [rows]: how many examples each row became
+  std::vector<int64_t> lengths, label_counts;  // [examples]; of labels or values
+  std::vector<int32_t> ids, types, labels;     // types: as many as ids, or none
+  std::vector<float> values;
+  int64_t truncated_rows = 0;
+
+  void add(const EncodedRow& row);
+};
+
+}  // namespace rankwise

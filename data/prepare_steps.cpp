@@ -1,0 +1,73 @@
+// Labels of all ranks, and rows to examples on all threads.
+#include "data/prepare_steps.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "data/tasks/labels.h"
+#include "distributed/comm/agree.h"
+
+namespace rankwise {
+namespace {
+
+constexpr int64_t kThreadRows = 32;  // fewest rows that are worth a thread
+
+// Calls body(i) for 0..count-1 on all threads; of what is thrown, the lowest i's is thrown here.
+template <class Body>
+void for_each_row(int64_t count, const Body& body) {
+  std::mutex mutex;
+  std::exception_ptr first;
+  int64_t first_row = count;
+  at::parallel_for(0, count, kThreadRows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      try {
+        body(static_cast<size_t>(row));
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        if (row < first_row) first = std::current_exception();
+        first_row = std::min(first_row, row);
+        return;
+      }
+    }
+  });
+  if (first) std::rethrow_exception(first);
+}
+
+}  // namespace
+
+std::set<std::string> labels_of_row(const Task& task, const Row& row) {
+  const std::vector<std::string> labels = task.labels_in(row);
+  return {labels.begin(), labels.end()};
+}
+
+std::vector<std::string> unite_labels(Communicator& communicator,
+                                      const std::set<std::string>& mine) {
+  std::vector<std::string> all;
+  for (const auto& text : gather_texts(communicator, Json(mine).dump())) {
+    for (const Json& label : parse_json(text, "labels", ErrorKind::kInternal)) {
+      all.push_back(label.get<std::string>());
+    }
+  }
+  return sorted_labels(std::move(all));
+}
+
+void check_label_count(const Task& task, const std::filesystem::path& file) {
+  if (task.label_names().size() == 1) {
+    throw input_error("{}: the only label is '{}'; a classification needs two at least",
+                      file.string(), task.label_names()[0]);
+  }
+}
+
+std::vector<EncodedRow> encode_rows(const Task& task, std::vector<Row> rows,
+                                    const std::filesystem::path& file, const RowLimits& limits) {
+  std::vector<EncodedRow> encoded(rows.size());
+  for_each_row(std::ssize(rows), [&](size_t i) {
+    encoded[i] = task.encode(rows[i], file, limits);
+    rows[i].columns = nullptr;  // the text is not needed any more
+  });
+  return encoded;
+}
+
+}  // namespace rankwise

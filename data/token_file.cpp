@@ -1,0 +1,211 @@
+// Reading: the file's attributes and offsets at the start, rows of its parts as they are needed.
+#include "data/token_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+#include "data/token_arrays.h"
+#include "distributed/comm/agree.h"
+#include "distributed/core/hash.h"
+#include "distributed/memory/node_memory.h"
+
+namespace rankwise {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error damaged(const fs::path& file, const Hdf5Failure& failure) {
+  return input_error("{}: no token store, or damaged ({} failed)", file.string(), failure.doing);
+}
+
+// What the leader of a node reads.
+struct Index {
+  TokenFileSettings settings;
+  std::vector<std::string> label_names;
+  std::vector<TokenPart> parts;
+  int64_t rows = 0, examples = 0, truncated_rows = 0;
+  bool one_each = true;  // each row is one example
+  int64_t row_offsets() const { return one_each ? 0 : rows + 1; }
+};
+
+Index read_index(const fs::path& file) {
+  if (!fs::exists(file)) throw input_error("{}: no such file", file.string());
+  const auto lock = hdf5_lock();
+  try {
+    const Handle opened = open_hdf5(file);
+    const Json description =
+        parse_json(read_text(opened, "rankwise"), file.string(), ErrorKind::kInput);
+    Index index;
+    index.settings = description.at("settings").get<TokenFileSettings>();
+    index.label_names = description.at("label_names").get<std::vector<std::string>>();
+    for (const Json& part : description.at("parts")) index.parts.push_back(token_part(part));
+    index.rows = description.at("rows").get<int64_t>();
+    index.examples = description.at("examples").get<int64_t>();
+    index.one_each = description.at("one_each").get<bool>();
+    index.truncated_rows = description.at("truncated_rows").get<int64_t>();
+    return index;
+  } catch (const Hdf5Failure& failure) {
+    throw damaged(file, failure);
+  } catch (const nlohmann::json::exception& error) {
+    throw input_error("{}: its description is damaged: {}", file.string(), error.what());
+  }
+}
+
+void expect_settings(const fs::path& file, const TokenFileSettings& stored,
+                     const TokenFileSettings& expected) {
+  for (const auto& [name, value] : expected) {
+    const auto found = stored.find(name);
+    const std::string was = found == stored.end() ? "" : found->second;
+    if (was != value)
+      throw input_error("{}: was prepared with {} '{}', the run has '{}'", file.string(), name, was,
+                        value);
+  }
+}
+
+template <class T>
+std::span<const T> take(const std::byte*& at, int64_t count) {
+  const std::span<const T> taken(reinterpret_cast<const T*>(at), static_cast<size_t>(count));
+  at += taken.size_bytes();
+  return taken;
+}
+
+}  // namespace
+
+Json to_json(const TokenPart& part) {
+  return {{"file", part.file},     {"rows", part.rows},
+          {"examples", part.examples}, {"tokens", part.tokens},
+          {"labels", part.labels}, {"truncated_rows", part.truncated_rows},
+          {"typed", part.typed},   {"regression", part.regression}};
+}
+
+TokenPart token_part(const Json& json) {
+  const auto count = [&](const char* name) { return json.at(name).get<int64_t>(); };
+  return {json.at("file").get<std::string>(),
+          count("rows"),
+          count("examples"),
+          count("tokens"),
+          count("labels"),
+          count("truncated_rows"),
+          json.at("typed").get<bool>(),
+          json.at("regression").get<bool>()};
+}
+
+TokenStore open_token_file(Communicator& communicator, const fs::path& file,
+                           const TokenFileSettings& expected) {
+  Index index;
+  together(communicator, "opening " + file.string(), [&] {
+    index = read_index(file);
+    expect_settings(file, index.settings, expected);
+  });
+  const int64_t row_offsets = index.row_offsets();
+  const auto bytes = static_cast<size_t>((row_offsets + 2 * (index.examples + 1)) * 8 +
+                                         index.examples * 4);
+  const auto memory =
+      std::make_shared<NodeMemory>(communicator, bytes, [&](std::span<std::byte> out) {
+        const auto lock = hdf5_lock();
+        std::byte* at = out.data();
+        const auto put = [&](const auto& numbers) {
+          std::memcpy(at, numbers.data(), numbers.size() * sizeof numbers[0]);
+          at += numbers.size() * sizeof numbers[0];
+        };
+        try {
+          const Handle opened = open_hdf5(file);
+          if (row_offsets > 0)
+            put(read_whole_array<int64_t>(opened, "row_offsets", row_offsets));
+          put(read_whole_array<int64_t>(opened, "offsets", index.examples + 1));
+          put(read_whole_array<int64_t>(opened, "label_offsets", index.examples + 1));
+          put(read_whole_array<int32_t>(opened, "target_counts", index.examples));
+        } catch (const Hdf5Failure& failure) {
+          throw damaged(file, failure);
+        }
+      });
+  TokenStore store;
+  const std::byte* at = memory->bytes().data();
+  store.row_offsets = take<int64_t>(at, row_offsets);
+  store.offsets = take<int64_t>(at, index.examples + 1);
+  store.label_offsets = take<int64_t>(at, index.examples + 1);
+  store.target_counts = take<int32_t>(at, index.examples);
+  store.label_names = index.label_names;
+  store.truncated_rows = index.truncated_rows;
+  store.owner = memory;
+  Hash hash;
+  for (const auto& [name, value] : index.settings) hash.add(value.data(), value.size());
+  hash.add(memory->bytes().data(), bytes);
+  store.identity = fmt::format("{:016x}", hash.value());
+  store.file = std::make_shared<TokenFile>(file, std::move(index.parts));
+  const std::string first = broadcast_text(communicator, store.identity);
+  together(communicator, "comparing " + file.string(), [&] {
+    if (store.identity != first)
+      throw input_error("{}: the ranks read different files", file.string());
+  });
+  return store;
+}
+
+// Parts that were read from before, with the arrays of each.
+struct TokenFile::Open {
+  struct Array {
+    Handle file, dataset;
+  };
+  std::map<std::pair<size_t, std::string>, Array> arrays;
+};
+
+TokenFile::TokenFile(fs::path file, std::vector<TokenPart> parts)
+    : file_(std::move(file)), parts_(std::move(parts)), open_(std::make_unique<Open>()) {}
+
+TokenFile::~TokenFile() {
+  const auto lock = hdf5_lock();
+  open_.reset();
+}
+
+template <class Number>
+std::vector<Number> TokenFile::read(const char* array, int64_t TokenPart::*size, int64_t begin,
+                                    int64_t end, bool TokenPart::*has) const {
+  constexpr size_t kMostOpen = 256;
+  std::vector<Number> numbers(static_cast<size_t>(end - begin));
+  const auto lock = hdf5_lock();
+  int64_t first = 0;  // of the part
+  for (size_t i = 0; i < parts_.size() && first < end; first += parts_[i++].*size) {
+    const int64_t from = std::max(begin, first), to = std::min(end, first + parts_[i].*size);
+    if (from >= to || (has && !(parts_[i].*has))) continue;
+    const fs::path path = file_.parent_path() / parts_[i].file;
+    try {
+      if (open_->arrays.size() >= kMostOpen) open_->arrays.clear();
+      auto found = open_->arrays.find({i, array});
+      if (found == open_->arrays.end()) {
+        Handle opened = open_hdf5(path);
+        Handle dataset(H5Dopen2(opened, array, H5P_DEFAULT), H5Dclose, "opening a dataset");
+        found = open_->arrays
+                    .emplace(std::pair(i, array), Open::Array{std::move(opened), std::move(dataset)})
+                    .first;
+      }
+      read_array(found->second.dataset, hdf5_type<Number>(), static_cast<hsize_t>(from - first),
+                 static_cast<hsize_t>(to - from), numbers.data() + (from - begin));
+    } catch (const Hdf5Failure& failure) {
+      throw damaged(path, failure);
+    }
+  }
+  return numbers;
+}
+
+Example TokenFile::example(const TokenStore& store, int64_t row) const {
+  const auto at = static_cast<size_t>(row);
+  const int64_t begin = store.offsets[at], end = store.offsets[at + 1];
+  const int64_t first = store.label_offsets[at], last = store.label_offsets[at + 1];
+  const auto any = [&](bool TokenPart::*what) {
+    return std::any_of(parts_.begin(), parts_.end(), std::mem_fn(what));
+  };
+  Example example;
+  example.input_ids = read<int32_t>("input_ids", &TokenPart::tokens, begin, end);
+  if (any(&TokenPart::typed))
+    example.token_type_ids =
+        read<int32_t>("token_type_ids", &TokenPart::tokens, begin, end, &TokenPart::typed);
+  if (any(&TokenPart::regression)) {
+    example.values = read<float>("labels", &TokenPart::labels, first, last);
+  } else if (last > first) {
+    example.labels = read<int32_t>("labels", &TokenPart::labels, first, last);
+  }
+  return example;
+}
+
+}  // namespace rankwise
