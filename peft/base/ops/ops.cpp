@@ -89,20 +89,34 @@ struct AddLayerNorm : Function<AddLayerNorm> {
   }
 };
 
+template <class Body>
+void over_tasks(const kernels::AttentionPlan& plan, const Body& body) {
+  at::parallel_for(0, plan.sequences() * plan.key_heads, 1, body);
+}
+
+struct Attended {
+  at::Tensor out, log_sum;  // [Tq, H·D]; [Tq, H]
+};
+
+Attended attended(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                  const kernels::AttentionPlan& plan) {
+  Attended made{at::zeros_like(query), at::empty({query.size(0), plan.heads}, query.options())};
+  over_tasks(plan, [&](int64_t first, int64_t last) {
+    kernels::attention_forward(plan, query.const_data_ptr<float>(), key.const_data_ptr<float>(),
+                               value.const_data_ptr<float>(), made.out.data_ptr<float>(),
+                               made.log_sum.data_ptr<float>(), first, last);
+  });
+  return made;
+}
+
 struct Attention : Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value,
                             kernels::AttentionPlan plan) {
-    at::Tensor out = at::zeros_like(query),
-               log_sum = at::empty({query.size(0), plan.heads}, query.options());
-    over_tasks(plan, [&](int64_t first, int64_t last) {
-      kernels::attention_forward(plan, query.const_data_ptr<float>(), key.const_data_ptr<float>(),
-                                 value.const_data_ptr<float>(), out.data_ptr<float>(),
-                                 log_sum.data_ptr<float>(), first, last);
-    });
-    context->save_for_backward({query, key, value, log_sum});
+    const Attended made = attended(query, key, value, plan);
+    context->save_for_backward({query, key, value, made.log_sum});
     keep(context, std::move(plan));
-    return out;
+    return made.out;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
@@ -122,10 +136,6 @@ struct Attention : Function<Attention> {
           grad.const_data_ptr<float>(), data[0], data[1], data[2], first, last);
     });
     return {wanted[0], wanted[1], wanted[2], at::Tensor()};
-  }
-  template <class Body>
-  static void over_tasks(const kernels::AttentionPlan& plan, const Body& body) {
-    at::parallel_for(0, plan.sequences() * plan.key_heads, 1, body);
   }
 };
 
@@ -172,6 +182,8 @@ at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const
 
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                      const kernels::AttentionPlan& plan) {
+  if (!at::GradMode::is_enabled())
+    return attended(query.contiguous(), key.contiguous(), value.contiguous(), plan).out;
   return Attention::apply(query.contiguous(), key.contiguous(), value.contiguous(), plan);
 }
 
