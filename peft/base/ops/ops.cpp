@@ -16,8 +16,8 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 struct FrozenLinear : Function<FrozenLinear> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, FrozenWeight weight,
-                            const std::optional<at::Tensor>& bias) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& bias, FrozenWeight weight) {
     context->saved_data["bias"] = bias.has_value();
     at::Tensor y = product(x, weight, bias.value_or(at::Tensor()));
     keep(context, std::move(weight));
@@ -27,10 +27,10 @@ struct FrozenLinear : Function<FrozenLinear> {
     at::Tensor grad_x, grad_bias;
     if (context->needs_input_grad(0))
       grad_x = product_backward(grads[0], kept<FrozenWeight>(context));
-    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(1)) {
       grad_bias = grads[0].sum(0);
     }
-    return {grad_x, at::Tensor(), grad_bias};
+    return {grad_x, grad_bias, at::Tensor()};
   }
 };
 
@@ -144,7 +144,7 @@ struct Attention : Function<Attention> {
 at::Tensor linear(const at::Tensor& x, const FrozenWeight& weight, const at::Tensor& bias) {
   if (weight.numbers.requires_grad()) return at::linear(x, weight.numbers, optional(bias));
   if (!at::GradMode::is_enabled()) return product(x, weight, bias);
-  return FrozenLinear::apply(x, weight, optional(bias));
+  return FrozenLinear::apply(x, optional(bias), weight);
 }
 
 at::Tensor DropoutCall::operator()(const at::Tensor& x) const {
