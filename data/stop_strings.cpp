@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "distributed/core/error.h"
+#include "peft/hub/json.h"
 
 namespace rankwise {
 namespace {
@@ -14,6 +15,24 @@ namespace {
 constexpr size_t kMoreIds = 8;
 
 }  // namespace
+
+std::vector<std::string> parse_stop_strings(const std::string& text) {
+  std::vector<std::string> stops;
+  if (text.starts_with('[')) {
+    const Json list = parse_json(text, "--stop", ErrorKind::kUsage);
+    for (const Json& stop : list) {
+      if (!stop.is_string()) throw usage_error("--stop: {} is not a text", stop.dump());
+      stops.push_back(stop.get<std::string>());
+    }
+    return stops;
+  }
+  for (size_t begin = 0; !text.empty() && begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    stops.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return stops;
+}
 
 StopStrings::StopStrings(const Tokenizer& tokenizer, std::vector<std::string> stops)
     : tokenizer_(tokenizer), stops_(std::move(stops)) {

@@ -8,6 +8,9 @@
 
 namespace rankwise {
 
+// "a, b" → "a", " b"; or a JSON list, for texts with commas and line ends. Errors: kUsage.
+std::vector<std::string> parse_stop_strings(const std::string& text);
+
 class StopStrings {
  public:
   // The tokenizer outlives this. Errors: kUsage: an empty text.

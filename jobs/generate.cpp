@@ -36,8 +36,7 @@ class Generate : public Job {
   MachineOptions machine_;
   DataOptions data_;
   PromptOptions prompts_;
-  std::string output_file_, early_stopping_;
-  std::vector<std::string> stop_;
+  std::string output_file_, early_stopping_, stop_;
   bool ignore_eos_ = false;
   int64_t unit_rows_ = 8, seed_ = 42, num_return_sequences_ = 1;
   std::optional<int64_t> max_new_tokens_, top_k_, num_beams_;
@@ -86,7 +85,7 @@ void Generate::declare(Fields& fields) {
       .default_text(std::string(by_model) + "false");
   fields.add("num_return_sequences", num_return_sequences_, "texts a prompt").at_least(1);
   fields.add("seed", seed_, "of the draws");
-  fields.add("stop", stop_, "texts that end a text");
+  fields.add("stop", stop_, "texts that end a text: separated by commas, or a JSON list");
   fields.add("ignore_eos", ignore_eos_, "go on behind the end token");
   fields.add("per_device_eval_batch_size", unit_rows_, "prompts computed together").at_least(1);
   machine_.declare(fields);
@@ -157,7 +156,7 @@ std::vector<std::vector<int64_t>> Generate::texts_of(JobContext& context, const 
   GenerationWatch watch;
   std::optional<StopStrings> stops;
   if (!stop_.empty()) {
-    stops.emplace(*setup.tokenizer, stop_);
+    stops.emplace(*setup.tokenizer, parse_stop_strings(stop_));
     watch.ends = [&](const std::vector<int64_t>& ids) { return stops->end(ids); };
   }
   std::optional<StreamDecoder> decoder;

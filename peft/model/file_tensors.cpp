@@ -57,14 +57,15 @@ void read_rows(int file, const TensorEntry& entry, at::ScalarType type, std::byt
     read_exactly(file, entry, static_cast<uint64_t>(begin * row_bytes),
                  static_cast<uint64_t>(rows * row_bytes), raw.data());
     at::parallel_for(0, rows, 16, [&](int64_t first, int64_t last) {
-      std::vector<float> numbers(static_cast<size_t>(matrix.columns));
+      std::vector<float> scratch(type == at::kFloat ? 0 : static_cast<size_t>(matrix.columns));
       for (int64_t row = first; row < last; ++row) {
-        kernels::unpack_rows(entry.dtype, raw.data(), matrix.columns, row, row + 1, numbers.data());
-        if (entry.added != 0)
-          for (float& number : numbers) number -= entry.added;
-        at::from_blob(to + target_row(entry, matrix, begin + row) * target_bytes, matrix.columns,
-                      type)
-            .copy_(at::from_blob(numbers.data(), matrix.columns, at::kFloat));
+        std::byte* target = to + target_row(entry, matrix, begin + row) * target_bytes;
+        float* numbers = type == at::kFloat ? reinterpret_cast<float*>(target) : scratch.data();
+        kernels::unpack_rows(entry.dtype, raw.data(), matrix.columns, row, row + 1, numbers);
+        for (int64_t i = 0; entry.added != 0 && i < matrix.columns; ++i) numbers[i] -= entry.added;
+        if (type == at::kFloat) continue;
+        at::from_blob(target, matrix.columns, type)
+            .copy_(at::from_blob(numbers, matrix.columns, at::kFloat));
       }
     });
   }

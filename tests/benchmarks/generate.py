@@ -57,6 +57,7 @@ def serve(threads):
 
     torch.set_num_threads(threads)
     model = AutoModelForCausalLM.from_pretrained(GGUF.parent, gguf_file=GGUF.name, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = model.config.eos_token_id = None
     weights = [torch.randn(outputs, inputs) for inputs, outputs, count in LINEARS for _ in range(count)]
     for line in sys.stdin:
         asked = json.loads(line)
@@ -66,8 +67,8 @@ def serve(threads):
                 ids = torch.tensor(prompts(batch))
                 made = []
                 seconds = seconds_of(
-                    lambda: made.append(model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens,
-                                                       min_new_tokens=tokens, do_sample=False, pad_token_id=0)), 1)  # fmt: skip
+                    lambda: made.append(model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, do_sample=False,
+                                                       pad_token_id=0)), 1)  # fmt: skip
                 answer = {"seconds": seconds, "ids": made[0][:, ids.shape[1]:].tolist()}
             elif batch == 1:
                 answer = {"seconds": tokens * seconds_of(lambda: [weight.sum() for weight in weights], 5)}

@@ -58,6 +58,15 @@ TEST_F(StopStringsTest, AreNotFoundAgainInWhatCameBefore) {
   EXPECT_FALSE(rule.end(ids));
 }
 
+TEST(ParseStopStrings, TakesCommasOrJson) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(parse_stop_strings(""), Texts());
+  EXPECT_EQ(parse_stop_strings("a, b"), (Texts{"a", " b"}));
+  EXPECT_EQ(parse_stop_strings("[\"a,\", \"\\n\"]"), (Texts{"a,", "\n"}));
+  EXPECT_THROW(parse_stop_strings("[1]"), Error);
+  EXPECT_THROW(parse_stop_strings("[\"a\""), Error);
+}
+
 TEST_F(StopStringsTest, MayNotBeEmpty) { EXPECT_THROW(StopStrings(*tokenizer_, {""}), Error); }
 
 }  // namespace

@@ -109,7 +109,7 @@ def compare_gguf(folder, differences):
     stops = [" a ", "aris", ". The"]
     wanted = theirs(model, ids, [2], {"max_new_tokens": 24, "stop_strings": stops, "tokenizer": tokenizer})
     said = call("generate", "--model_name_or_path", GGUF, "--task_type", "CAUSAL_LM", "--prompt_file", file, "--max_new_tokens", 24,
-                "--stop", ",".join(stops))  # fmt: skip
+                "--stop", json.dumps(stops))  # fmt: skip
     made = [json.loads(line) for line in said.splitlines()]
     differences.check(any(len(row) < 24 for row in wanted), "gguf stop strings", "none was met")
     differences.check([row["new_ids"] for row in made] == wanted, "gguf stop strings", f"{made} {wanted}")

@@ -12,20 +12,29 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
+struct Normed {
+  at::Tensor out, inverse;  // [.., C]; [rows]: 1 / √(mean x² + eps)
+};
+
+Normed rms_normed(const at::Tensor& x, const at::Tensor& weight, double eps, double offset) {
+  const int64_t size = x.size(-1), rows = x.numel() / size;
+  Normed made{at::empty_like(x), at::empty({rows}, x.options())};
+  const kernels::RmsNormRows norm{weight.const_data_ptr<float>(), static_cast<float>(eps),
+                                  static_cast<float>(offset)};
+  over_rows(rows, [&](int64_t first, int64_t last) {
+    kernels::rms_norm_rows(norm, x.const_data_ptr<float>(), made.inverse.data_ptr<float>(),
+                           made.out.data_ptr<float>(), size, first, last);
+  });
+  return made;
+}
+
 struct RmsNormNode : Function<RmsNormNode> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps, double offset) {
-    const int64_t size = x.size(-1), rows = x.numel() / size;
-    at::Tensor inverse = at::empty({rows}, x.options()), out = at::empty_like(x);
-    const kernels::RmsNormRows norm{weight.const_data_ptr<float>(), static_cast<float>(eps),
-                                    static_cast<float>(offset)};
-    over_rows(rows, [&](int64_t first, int64_t last) {
-      kernels::rms_norm_rows(norm, x.const_data_ptr<float>(), inverse.data_ptr<float>(),
-                             out.data_ptr<float>(), size, first, last);
-    });
-    context->save_for_backward({x, weight, inverse});
+    const Normed made = rms_normed(x, weight, eps, offset);
+    context->save_for_backward({x, weight, made.inverse});
     context->saved_data["offset"] = offset;
-    return out;
+    return made.out;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
@@ -87,14 +96,17 @@ struct Gated : Function<Gated> {
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, double offset) {
+  if (!at::GradMode::is_enabled()) return rms_normed(x.contiguous(), weight, eps, offset).out;
   return RmsNormNode::apply(x.contiguous(), weight, eps, offset);
 }
 
 at::Tensor rotary(const at::Tensor& x, const RotaryAngles& angles) {
+  if (!at::GradMode::is_enabled()) return rotated(x.contiguous(), angles, 1);
   return Rotary::apply(x.contiguous(), angles);
 }
 
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, const Activation& activation) {
+  if (!at::GradMode::is_enabled()) return activation.forward(gate).mul_(up);
   return Gated::apply(gate, up, activation);
 }
 

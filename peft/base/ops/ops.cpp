@@ -16,8 +16,8 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 struct FrozenLinear : Function<FrozenLinear> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, FrozenWeight weight,
-                            const std::optional<at::Tensor>& bias) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& bias, FrozenWeight weight) {
     context->saved_data["bias"] = bias.has_value();
     at::Tensor y = product(x, weight, bias.value_or(at::Tensor()));
     keep(context, std::move(weight));
@@ -27,10 +27,10 @@ struct FrozenLinear : Function<FrozenLinear> {
     at::Tensor grad_x, grad_bias;
     if (context->needs_input_grad(0))
       grad_x = product_backward(grads[0], kept<FrozenWeight>(context));
-    if (context->saved_data["bias"].toBool() && context->needs_input_grad(2)) {
+    if (context->saved_data["bias"].toBool() && context->needs_input_grad(1)) {
       grad_bias = grads[0].sum(0);
     }
-    return {grad_x, at::Tensor(), grad_bias};
+    return {grad_x, grad_bias, at::Tensor()};
   }
 };
 
@@ -89,20 +89,34 @@ struct AddLayerNorm : Function<AddLayerNorm> {
   }
 };
 
+template <class Body>
+void over_tasks(const kernels::AttentionPlan& plan, const Body& body) {
+  at::parallel_for(0, plan.sequences() * plan.key_heads, 1, body);
+}
+
+struct Attended {
+  at::Tensor out, log_sum;  // [Tq, H·D]; [Tq, H]
+};
+
+Attended attended(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                  const kernels::AttentionPlan& plan) {
+  Attended made{at::zeros_like(query), at::empty({query.size(0), plan.heads}, query.options())};
+  over_tasks(plan, [&](int64_t first, int64_t last) {
+    kernels::attention_forward(plan, query.const_data_ptr<float>(), key.const_data_ptr<float>(),
+                               value.const_data_ptr<float>(), made.out.data_ptr<float>(),
+                               made.log_sum.data_ptr<float>(), first, last);
+  });
+  return made;
+}
+
 struct Attention : Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value,
                             kernels::AttentionPlan plan) {
-    at::Tensor out = at::zeros_like(query),
-               log_sum = at::empty({query.size(0), plan.heads}, query.options());
-    over_tasks(plan, [&](int64_t first, int64_t last) {
-      kernels::attention_forward(plan, query.const_data_ptr<float>(), key.const_data_ptr<float>(),
-                                 value.const_data_ptr<float>(), out.data_ptr<float>(),
-                                 log_sum.data_ptr<float>(), first, last);
-    });
-    context->save_for_backward({query, key, value, log_sum});
+    const Attended made = attended(query, key, value, plan);
+    context->save_for_backward({query, key, value, made.log_sum});
     keep(context, std::move(plan));
-    return out;
+    return made.out;
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
@@ -123,10 +137,6 @@ struct Attention : Function<Attention> {
     });
     return {wanted[0], wanted[1], wanted[2], at::Tensor()};
   }
-  template <class Body>
-  static void over_tasks(const kernels::AttentionPlan& plan, const Body& body) {
-    at::parallel_for(0, plan.sequences() * plan.key_heads, 1, body);
-  }
 };
 
 }  // namespace
@@ -134,7 +144,7 @@ struct Attention : Function<Attention> {
 at::Tensor linear(const at::Tensor& x, const FrozenWeight& weight, const at::Tensor& bias) {
   if (weight.numbers.requires_grad()) return at::linear(x, weight.numbers, optional(bias));
   if (!at::GradMode::is_enabled()) return product(x, weight, bias);
-  return FrozenLinear::apply(x, weight, optional(bias));
+  return FrozenLinear::apply(x, optional(bias), weight);
 }
 
 at::Tensor DropoutCall::operator()(const at::Tensor& x) const {
@@ -172,6 +182,8 @@ at::Tensor add_layer_norm(const at::Tensor& x, const at::Tensor& residual, const
 
 at::Tensor attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                      const kernels::AttentionPlan& plan) {
+  if (!at::GradMode::is_enabled())
+    return attended(query.contiguous(), key.contiguous(), value.contiguous(), plan).out;
   return Attention::apply(query.contiguous(), key.contiguous(), value.contiguous(), plan);
 }
 

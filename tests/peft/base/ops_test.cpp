@@ -35,6 +35,24 @@ TEST(AddLayerNorm, EqualsItsComposition) {
   }
 }
 
+TEST(Linear, OfAFrozenWeightHasTheGradientsOfItsInputAndItsBias) {
+  at::manual_seed(3);
+  const at::Tensor weight = at::randn({24, 40}), upstream = at::randn({112, 24});
+  for (const bool trained : {false, true}) {
+    at::Tensor x = random({112, 40}), bias = at::randn({24}).set_requires_grad(trained);
+    const auto gradients = [&](const at::Tensor& y) {
+      for (at::Tensor* t : {&x, &bias}) t->mutable_grad() = at::Tensor();
+      (y * upstream).sum().backward();
+      return std::pair{x.grad(), bias.grad()};
+    };
+    const auto [want_x, want_bias] = gradients(at::linear(x, weight, bias));
+    const auto [got_x, got_bias] = gradients(linear(x, weight, bias));
+    expect_close(want_x, got_x, "of the input");
+    EXPECT_EQ(got_bias.defined(), trained);
+    if (trained) expect_close(want_bias, got_bias, "of the bias");
+  }
+}
+
 TEST(Dropout, KeepsItsShareAndItsMean) {
   Unit unit;
   unit.text.bounds = {0, 2000};
