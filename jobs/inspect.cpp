@@ -34,7 +34,7 @@ class Inspect : public Job {
   bool json_ = false;
 };
 
-Outcome Inspect::run(JobContext& context, Fields&) {
+Outcome Inspect::run(JobContext& context, Fields& fields) {
   if (model_.model_name_or_path.empty()) throw usage_error("--model_name_or_path must be given");
   const std::filesystem::path folder = find_model(model_.model_name_or_path, context.hub_cache);
   DataOptions data;
