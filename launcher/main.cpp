@@ -26,7 +26,7 @@ struct Request {
   int exit_code = kDone;
 
   std::unique_ptr<Job> job = {};
-  std::unique_ptr<Fields> fields = std::make_unique<Fields>();  // options point to it
+  Fields fields = {};
   std::filesystem::path config = {};
 };
 
@@ -37,9 +37,9 @@ Request read_request(std::vector<std::string> words, int columns) {
   const Verb& verb = find_verb(words[0], verbs());
   words.erase(words.begin());
   Request request{.job = verb.make()};
-  request.job->declare(*request.fields);
-  if (asks_for_help(words)) return {verb_help(verb, *request.fields, columns)};
-  request.config = read_arguments(words, *request.fields);
+  request.job->declare(request.fields);
+  if (asks_for_help(words)) return {verb_help(verb, request.fields, columns)};
+  request.config = read_arguments(words, request.fields);
   return request;
 }
 
@@ -72,15 +72,15 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
         std::chrono::steady_clock::time_point started) {
   check_ranks(*ranks);
   together(*ranks, "reading the config file", [&] {
-    if (!request.config.empty()) read_config(request.config, *request.fields);
+    if (!request.config.empty()) read_config(request.config, request.fields);
   });
   const World world = ranks->world();
   const Placement placement = find_placement(*ranks);
-  const int64_t threads = threads_of(*request.fields, placement.default_threads);
+  const int64_t threads = threads_of(request.fields, placement.default_threads);
 
   std::ostream nowhere(nullptr);
   const Screen screen = standard_error();
-  const std::string no_bar = text_of(*request.fields, "disable_tqdm");
+  const std::string no_bar = text_of(request.fields, "disable_tqdm");
   Terminal terminal(world.rank == 0 ? std::cerr : nowhere,
                     no_bar.empty() ? screen.is_terminal : no_bar == "false", screen.columns);
   if (request.job->saves_on_stop()) {
@@ -88,7 +88,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
                   counted(world.nodes, "node"), counted(threads, "thread"), placement.table);
     terminal.info("to stop and save: kill -USR1 {}", mpirun_of(getpid()).value_or(getpid()));
   }
-  ranks = with_backend(std::move(ranks), text_of(*request.fields, "backend"), terminal);
+  ranks = with_backend(std::move(ranks), text_of(request.fields, "backend"), terminal);
   Communicator& communicator = *ranks;
   std::ostream& out = world.rank == 0 ? std::cout : nowhere;
   JobContext context{.communicator = communicator,
@@ -103,7 +103,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
                      .started = started,
                      .default_threads = placement.default_threads};
   communicator.enter_phase("start of the job");
-  const Outcome outcome = request.job->run(context, *request.fields);
+  const Outcome outcome = request.job->run(context, request.fields);
   terminal.finish();
   check_written(communicator, out);
   return outcome == Outcome::kStopped ? kExitStopped : kDone;
