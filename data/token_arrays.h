@@ -30,6 +30,7 @@ inline void write_array(hid_t file, const char* name, hid_t type, const void* nu
   constexpr hsize_t kChunk = 16384;
   const Handle space(H5Screate_simple(1, &count, nullptr), H5Sclose, "making a space");
   const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "making a property list");
+  checked(H5Pset_obj_track_times(creation, false), "turning times off");
   if (count > 0) {
     const hsize_t chunk = std::min(count, kChunk);
     checked(H5Pset_chunk(creation, 1, &chunk), "setting chunks");

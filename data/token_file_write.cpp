@@ -114,6 +114,11 @@ Offsets block_offsets(int64_t tokens, int64_t size) {
   return offsets;
 }
 
+// Beside the store.
+std::string name_of_part(const fs::path& path) {
+  return (path.parent_path().filename() / path.filename()).string();
+}
+
 // Whether the offsets are 0, 1, … count.
 bool is_count(const std::vector<int64_t>& offsets, int64_t count) {
   for (int64_t i = 0; i < std::ssize(offsets); ++i) {
@@ -130,7 +135,7 @@ fs::path part_path(const fs::path& file, int64_t number) {
 
 TokenPart write_part(const fs::path& path, const FlatExamples& examples, TaskType task,
                      const std::string& identity) {
-  TokenPart part{(path.parent_path().filename() / path.filename()).string(),
+  TokenPart part{name_of_part(path),
                  std::ssize(examples.row_examples),
                  std::ssize(examples.lengths),
                  std::ssize(examples.ids),
@@ -160,7 +165,9 @@ TokenPart write_part(const fs::path& path, const FlatExamples& examples, TaskTyp
       write_array(file, "labels", examples.labels);
     }
     write_text(file, "identity", identity);
-    write_text(file, "part", to_json(part).dump());
+    Json description = to_json(part);
+    description["file"] = "";  // the same bytes whatever the store is called
+    write_text(file, "part", description.dump());
   });
   return part;
 }
@@ -171,7 +178,10 @@ std::optional<TokenPart> read_part(const fs::path& path, const std::string& iden
   try {
     const Handle file = open_hdf5(path);
     if (read_text(file, "identity") != identity) return std::nullopt;
-    return token_part(parse_json(read_text(file, "part"), path.string(), ErrorKind::kInput));
+    TokenPart part =
+        token_part(parse_json(read_text(file, "part"), path.string(), ErrorKind::kInput));
+    part.file = name_of_part(path);
+    return part;
   } catch (const Hdf5Failure&) {
     return std::nullopt;
   } catch (const nlohmann::json::exception&) {

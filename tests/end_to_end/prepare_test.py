@@ -1,0 +1,111 @@
+"""prepare: a token store takes the place of its text, whatever the rank count and however often it was interrupted; a damaged or another's store is refused."""
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+import zlib
+
+import support
+
+ROWS = 150_000  # three parts
+
+
+def ids_at(part, tokens):
+    """Where the compressed chunk of so many ids begins."""
+    for at in range(len(part)):
+        if part[at] == 0x78:  # as zlib's streams begin
+            try:
+                if len(zlib.decompressobj().decompress(part[at:])) == 4 * tokens:
+                    return at
+            except zlib.error:
+                pass
+    raise AssertionError("no ids in the part")
+
+
+class Prepare(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="rankwise-"))
+        cls.model = support.make_model(cls.folder / "model")
+        cls.rows = support.make_rows(cls.folder / "train.tsv", 90)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def prepare(self, rows, output, *more, ranks=1, code=0):
+        done = support.call("prepare", "--model_name_or_path", self.model, "--train_file", rows, "--output_file", output, *more, ranks=ranks, code=code)
+        return json.loads(done.stdout) if code == 0 else done.stderr
+
+    def train(self, rows, name, *more, code=0, ranks=1):
+        done = support.call("finetune", "--model_name_or_path", self.model, "--train_file", rows, "--output_dir", self.folder / name, "--max_steps", 6,
+                            "--global_batch_size", 16, "--learning_rate", 0.01, "--threads", 1, "--save_strategy", "no", *more, ranks=ranks, code=code)
+        return done.stderr if code else support.digest(self.folder / name / "adapter_model.safetensors")
+
+    def test_trains_to_the_bytes_of_the_text(self):
+        store = self.folder / "train.h5"
+        said = self.prepare(self.rows, store, ranks=2)
+        self.assertEqual(90, said["rows"])
+        self.assertEqual(self.train(self.rows, "by_text"), self.train(store, "by_store", ranks=2))
+        judged = [json.loads(support.call("evaluate", "--model_name_or_path", self.model, "--adapter_name_or_path", self.folder / "by_text",
+                                          "--validation_file", file).stdout) for file in (self.rows, store)]
+        for name in ("eval_loss", "eval_accuracy", "eval_samples", "eval_tokens"):
+            self.assertEqual(judged[0][name], judged[1][name], name)
+
+    def test_a_store_of_other_settings_is_refused(self):
+        store = self.folder / "short.h5"
+        self.prepare(self.rows, store, "--max_length", 8)
+        self.assertRegex(self.train(store, "refused", "--max_length", 16, code=3), "short.h5: was prepared with max_length '8', the run has '16'")
+        self.assertRegex(self.train(store, "refused", "--num_labels", 1, code=3), "short.h5: was prepared with regression 'false'")
+        other = support.make_model(self.folder / "other")
+        words = (other / "vocab.txt").read_text().splitlines()
+        (other / "vocab.txt").write_text("\n".join(words[:5] + words[:4:-1]) + "\n")
+        self.assertRegex(support.call("evaluate", "--model_name_or_path", other, "--validation_file", store, code=3).stderr, "was prepared with tokenizer '")
+
+    def test_damage_is_named(self):
+        store = self.folder / "damaged.h5"
+        tokens = self.prepare(self.rows, store)["tokens"]
+        part = store.with_suffix(".h5.parts") / "000000.h5"
+        whole = part.read_bytes()
+        at = ids_at(whole, tokens)
+        part.write_bytes(whole[: at + 9] + bytes([whole[at + 9] ^ 1]) + whole[at + 10 :])
+        self.assertRegex(self.train(store, "damaged", code=3), "damaged.h5.parts/000000.h5: ")
+        part.unlink()
+        self.assertRegex(self.train(store, "damaged", code=3), "damaged.h5.parts/000000.h5: ")
+        store.write_bytes(b"x" * 5000)
+        self.assertRegex(self.train(store, "damaged", code=3), "damaged.h5: no token store, or damaged")
+
+    def test_goes_on_where_it_was_interrupted(self):
+        rows = self.folder / "many.tsv"
+        rows.write_text("label\ttext\n" + "".join(f"{i % 2}\t{support.WORDS[i % 13]} {support.WORDS[i % 7]}\n" for i in range(ROWS)))
+        undisturbed, store = self.folder / "undisturbed.h5", self.folder / "interrupted.h5"
+        said = self.prepare(rows, undisturbed)
+        self.assertEqual((ROWS, 3, 0), (said["rows"], said["parts"], said["kept_parts"]))
+        first = self.folder / "interrupted.h5.parts" / "000000.h5"
+        command = [support.BINARY, "prepare", "--model_name_or_path", self.model, "--train_file", rows, "--output_file", store]
+        with subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 120
+            while not first.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+        self.assertTrue(first.exists())
+        self.assertGreaterEqual(self.prepare(rows, store, ranks=2)["kept_parts"], 1)
+        for number in range(3):
+            name = f"{number:06}.h5"
+            self.assertEqual(support.digest(undisturbed.with_suffix(".h5.parts") / name), support.digest(store.with_suffix(".h5.parts") / name), name)
+
+    def test_refusals(self):
+        self.assertRegex(self.prepare(self.rows, self.folder / "x.bin", code=2), "must end with .h5")
+        broken = self.folder / "broken.jsonl"
+        broken.write_text('{"text": "river", "label": 0}\n{"text": "stone", "label": 1}\n{"text"\n')
+        self.assertRegex(self.prepare(broken, self.folder / "broken.h5", ranks=2, code=3), "broken.jsonl:3: ")
+        self.assertFalse((self.folder / "broken.h5").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
