@@ -32,6 +32,7 @@ TEST_P(GoldenTokenizer, AgreesWithHuggingFace) {
     EXPECT_EQ(encoding.type_ids, row[4].get<std::vector<int32_t>>()) << row;
     EXPECT_EQ(tokenizer->decode(encoding.ids, true), row[5]) << row;
     EXPECT_EQ(tokenizer->decode(encoding.ids, false), row[6]) << row;
+    EXPECT_EQ(tokenizer->encode_placed(text).ids, tokenizer->encode_plain(text)) << row;
     const bool uncut = tokenizer->encode(text, pair, INT64_MAX).ids == encoding.ids;
     EXPECT_EQ(encoding.truncated, !uncut) << row;
   }
@@ -46,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(Folders, GoldenTokenizer,
                                          "llama_model_new"),
                          [](const auto& info) { return std::string(info.param); });
 
-// Where tokens stand (offsets.json), and that they are those of encode. Where characters became
+// Where tokens stand (offsets.json). Where characters became
 // others together (marks composed, a text replaced), Hugging Face names one of them and we all.
 TEST(Tokens, StandWhereHuggingFaceSees) {
   const Json folders = read_json(kGolden / "offsets.json");
@@ -56,7 +57,6 @@ TEST(Tokens, StandWhereHuggingFaceSees) {
     const auto tokenizer = load_tokenizer(kGolden / folder);
     for (const Json& row : rows) {
       const PlacedTokens tokens = tokenizer->encode_placed(row[0].get_ref<const std::string&>());
-      EXPECT_EQ(tokens.ids, tokenizer->encode_plain(row[0].get<std::string>())) << folder << row;
       ASSERT_EQ(tokens.spans.size(), row[1].size()) << folder << row;
       for (size_t i = 0; i < tokens.spans.size(); ++i) {
         const TextSpan ours = tokens.spans[i], theirs{row[1][i][0], row[1][i][1]};
@@ -66,8 +66,8 @@ TEST(Tokens, StandWhereHuggingFaceSees) {
       }
     }
   }
-  EXPECT_EQ(wider, 0);
-  EXPECT_EQ(equal, 0);
+  EXPECT_EQ(wider, 62);
+  EXPECT_EQ(equal, 20207);
 }
 
 using Rewrite = std::function<std::string(const std::string&)>;
