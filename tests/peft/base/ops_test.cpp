@@ -46,7 +46,7 @@ TEST(Linear, OfAFrozenWeightHasTheGradientsOfItsInputAndItsBias) {
       return std::pair{x.grad(), bias.grad()};
     };
     const auto [want_x, want_bias] = gradients(at::linear(x, weight, bias));
-    const auto [got_x, got_bias] = gradients(linear(x, weight, bias));
+    const auto [got_x, got_bias] = gradients(rankwise::linear(x, weight, bias));
     expect_close(want_x, got_x, "of the input");
     EXPECT_EQ(got_bias.defined(), trained);
     if (trained) expect_close(want_bias, got_bias, "of the bias");
