@@ -34,20 +34,19 @@ at::Tensor int64_tensor(const std::vector<int64_t>& values) {
 using Examples = std::vector<Example>;
 
 // `width` numbers a row: a class, or the start and end of an answer; of a regression one float.
-// Nothing where the rows have no labels.
+// Of a store that has labels.
 void pack_row_labels(const Examples& examples, int64_t width, Unit& unit) {
   std::vector<int64_t> labels;
   std::vector<float> values;
-  for (const Example& example : examples) {
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const Example& example = examples[i];
+    const int64_t count = std::ssize(example.labels) + std::ssize(example.values);
+    if (count != width)
+      throw internal_error("row {} has {} labels, not {}", unit.rows[i], count, width);
     labels.insert(labels.end(), example.labels.begin(), example.labels.end());
     values.insert(values.end(), example.values.begin(), example.values.end());
   }
-  if (!values.empty()) unit.targets = at::tensor(values);
-  if (labels.empty()) return;
-  if (std::ssize(labels) != width * std::ssize(examples))
-    throw internal_error("{} rows have {} labels, not {} each", examples.size(), labels.size(),
-                         width);
-  unit.targets = int64_tensor(labels);
+  unit.targets = values.empty() ? int64_tensor(labels) : at::tensor(values);
   if (width > 1) unit.targets = unit.targets.view({-1, width});
 }
 
@@ -121,9 +120,9 @@ Unit pack(const TokenStore& store, const UnitRows& rows, const Packing& packing)
     unit.decoder_text = pack_decoder_text(examples, packing);
   if (has_token_labels(packing.task)) {
     const bool decoder = packing.task == TaskType::kSeq2SeqLm;
-    pack_token_targets(examples, decoder ? unit.decoder_text : unit.text,
-                       label_shift(packing.task), unit);
-  } else if (packing.task != TaskType::kFeatureExtraction) {
+    pack_token_targets(examples, decoder ? unit.decoder_text : unit.text, label_shift(packing.task),
+                       unit);
+  } else if (packing.task != TaskType::kFeatureExtraction && store.labelled()) {
     pack_row_labels(examples, packing.task == TaskType::kQuestionAns ? 2 : 1, unit);
   }
   return unit;
