@@ -49,7 +49,8 @@ std::vector<int64_t> Answers::counts() const {
   const auto texts = this->texts();
   for (size_t i = 0; i < texts.size(); ++i) {
     const std::vector<std::string>& right = questions_.mine[i].answers;
-    counts.add(exact_match(texts[i].second, right), word_f1(texts[i].second, right));
+    counts.add(exact_match(texts[i].second, right, !questions_.all_answerable),
+               word_f1(texts[i].second, right, !questions_.all_answerable));
   }
   return counts.numbers();
 }

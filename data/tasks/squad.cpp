@@ -40,9 +40,9 @@ std::string without_articles(const std::string& text) {
   return result;
 }
 
-double f1(const std::string& answer, const std::string& right) {
+double f1(const std::string& answer, const std::string& right, bool may_be_empty) {
   const std::vector<std::string> found = words_of(answer), wanted = words_of(right);
-  if (found.empty() || wanted.empty()) return found.empty() == wanted.empty();
+  if (found.empty() || wanted.empty()) return may_be_empty && found.empty() && wanted.empty();
   std::map<std::string, int64_t> left;
   for (const std::string& word : wanted) ++left[word];
   const auto common = static_cast<double>(
@@ -55,12 +55,12 @@ double f1(const std::string& answer, const std::string& right) {
 
 template <class Score>
 double best_over(const std::string& answer, const std::vector<std::string>& right,
-                 const Score& score) {
+                 bool may_be_empty, const Score& score) {
   const std::string normal = normalised_answer(answer);
   double best = -1;
   for (const std::string& text : right) {
     const std::string wanted = normalised_answer(text);
-    if (!wanted.empty()) best = std::max(best, score(normal, wanted));
+    if (!wanted.empty() || !may_be_empty) best = std::max(best, score(normal, wanted));
   }
   return best < 0 ? score(normal, "") : best;
 }
@@ -96,13 +96,16 @@ std::string normalised_answer(std::string_view text) {
   return spaced;
 }
 
-bool exact_match(const std::string& answer, const std::vector<std::string>& right) {
-  return best_over(answer, right, [](const auto& a, const auto& b) -> double { return a == b; }) >
-         0;
+bool exact_match(const std::string& answer, const std::vector<std::string>& right,
+                 bool may_be_empty) {
+  return best_over(answer, right, may_be_empty,
+                   [](const auto& a, const auto& b) -> double { return a == b; }) > 0;
 }
 
-double word_f1(const std::string& answer, const std::vector<std::string>& right) {
-  return best_over(answer, right, f1);
+double word_f1(const std::string& answer, const std::vector<std::string>& right,
+               bool may_be_empty) {
+  return best_over(answer, right, may_be_empty,
+                   [=](const auto& a, const auto& b) { return f1(a, b, may_be_empty); });
 }
 
 WindowAnswer best_answer(const float* scores, int64_t tokens, const Window& window) {

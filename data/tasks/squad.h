@@ -15,9 +15,13 @@ inline constexpr int64_t kLongestAnswer = 30;  // tokens: run_qa's max_answer_le
 
 // Lower case, without ASCII punctuation and the words a, an, the; single spaces.
 std::string normalised_answer(std::string_view text);
-// Against the best of the right answers; none: the empty text is right.
-bool exact_match(const std::string& answer, const std::vector<std::string>& right);
-double word_f1(const std::string& answer, const std::vector<std::string>& right);
+// Against the best of the right answers. may_be_empty, as SQuAD 2 has it: right answers that are
+// normalised to nothing do not count beside others, and where there are no others the empty text is
+// right. Else, as in SQuAD 1.1, every one counts, and two texts without words have nothing in
+// common.
+bool exact_match(const std::string& answer, const std::vector<std::string>& right,
+                 bool may_be_empty);
+double word_f1(const std::string& answer, const std::vector<std::string>& right, bool may_be_empty);
 
 // What a window says: the span of context tokens with the greatest sum of a start's and an end's
 // score, among the 20 greatest of each; and what both say of its first token, which stands for

@@ -8,7 +8,8 @@ import numpy
 
 
 def features_of_questions(tokenizer, rows, length, stride):
-    """run_qa's prepare_train_features; but a search for the start ends with the context's tokens."""
+    """run_qa's prepare_train_features; but a search for the start ends with the context's tokens. The tokenizer needs a
+    post-processor: without one the library forgets which tokens of a second window are the context's."""
     made = tokenizer([row["question"].lstrip() for row in rows], [row["context"] for row in rows], truncation="only_second", max_length=length,
                      stride=stride, return_overflowing_tokens=True, return_offsets_mapping=True)  # fmt: skip
     features = []
@@ -57,9 +58,14 @@ def normal(answer):
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", plain).split())
 
 
-def f1(answer, right):
+def right_answers(texts, unanswerable):
+    """SQuAD 2 leaves out what is normalised to nothing; where nothing is left, the empty text is right."""
+    return [text for text in texts if normal(text)] or [""] if unanswerable else texts
+
+
+def f1(answer, right, unanswerable):
     found, wanted = normal(answer).split(), normal(right).split()
     if not found or not wanted:
-        return float(found == wanted)
+        return float(unanswerable and found == wanted)
     common = sum((collections.Counter(found) & collections.Counter(wanted)).values())
     return 2 * common / (len(found) + len(wanted)) if common else 0.0

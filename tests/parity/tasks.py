@@ -27,7 +27,7 @@ import torch
 import transformers as T
 from compare import Differences, call, metrics
 from peft import LoraConfig, get_peft_model
-from run_qa import answers_of, f1, features_of_questions, normal
+from run_qa import answers_of, f1, features_of_questions, normal, right_answers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 WORDS = "river stone cloud number letter garden the an engine signal memory a winter copper velvet lantern harbour".split()
@@ -204,7 +204,7 @@ def question_rows(source, unanswerable):
 
 def questions(case):
     families = (("bert", T.BertConfig(**SIZE), "wordpiece"), ("roberta", T.RobertaConfig(**SIZE, type_vocab_size=1, **{**IDS, "bos_token_id": 0}), "roberta"),
-                ("llama", T.LlamaConfig(**SIZE, num_key_value_heads=2, **IDS), "llama"), ("gpt2", GPT2, "bpe"))  # fmt: skip
+                ("llama", T.LlamaConfig(**SIZE, num_key_value_heads=2, **IDS), "llama"), ("gpt2", GPT2, "roberta"))  # fmt: skip
     for family, config, kind in families:
         folder, model, tokenizer = case.model(f"questions-{family}", T.AutoModelForQuestionAnswering, config, kind)
         for unanswerable in (False, True):
@@ -228,10 +228,10 @@ def questions(case):
             check.close(printed["eval_loss"], numpy.mean(losses), 2e-5 * max(1, numpy.mean(losses)), f"{where}, eval_loss")
             found = [said["prediction"] for said in predictions]
             check.check(found == texts, where, f"answers {[pair for pair in zip(found, texts) if pair[0] != pair[1]][:3]}")
-            right = [row["answers"]["text"] or [""] for row in rows]
+            right = [right_answers(row["answers"]["text"], unanswerable) for row in rows]
             exact = [max(normal(text) == normal(answer) for answer in answers) for text, answers in zip(texts, right)]
             check.close(printed["eval_exact_match"], 100 * numpy.mean(exact), 1e-6, f"{where}, exact match")
-            overlap = [max(f1(text, answer) for answer in answers) for text, answers in zip(texts, right)]
+            overlap = [max(f1(text, answer, unanswerable) for answer in answers) for text, answers in zip(texts, right)]
             check.close(printed["eval_f1"], 100 * numpy.mean(overlap), 1e-6, f"{where}, F1")
 
 

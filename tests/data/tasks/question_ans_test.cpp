@@ -137,12 +137,16 @@ TEST(Squad, AnswersAreNormalisedAsItsScriptDoes) {
   EXPECT_EQ(normalised_answer("  The\tCat's   a-b, AN apple! "), "cats ab apple");
   EXPECT_EQ(normalised_answer("theatre a_the Ä the"), "theatre athe ä");
   EXPECT_EQ(normalised_answer("the"), "");
-  EXPECT_TRUE(exact_match("The cat.", {"dog", "cat"}));
-  EXPECT_FALSE(exact_match("", {"cat"}));
-  EXPECT_TRUE(exact_match("the", {})) << "nothing is right, and nothing is said";
-  EXPECT_DOUBLE_EQ(word_f1("big red cat", {"red cat sat", "x"}), 2.0 / 3);
-  EXPECT_DOUBLE_EQ(word_f1("cat cat", {"cat"}), 2.0 / 3);
-  EXPECT_DOUBLE_EQ(word_f1("cat", {}), 0);
+  EXPECT_TRUE(exact_match("The cat.", {"dog", "cat"}, false));
+  EXPECT_FALSE(exact_match("", {"cat"}, true));
+  EXPECT_TRUE(exact_match("the", {}, true)) << "nothing is right, and nothing is said";
+  EXPECT_DOUBLE_EQ(word_f1("big red cat", {"red cat sat", "x"}, false), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(word_f1("cat cat", {"cat"}, true), 2.0 / 3);
+  EXPECT_DOUBLE_EQ(word_f1("cat", {}, true), 0);
+  EXPECT_TRUE(exact_match("a", {"the", "cat"}, false)) << "SQuAD 1.1 counts every right answer";
+  EXPECT_DOUBLE_EQ(word_f1("a", {"the", "cat"}, false), 0);
+  EXPECT_FALSE(exact_match("a", {"the", "cat"}, true));
+  EXPECT_DOUBLE_EQ(word_f1("a", {"the"}, true), 1);
 }
 
 // start and end scores of each token
