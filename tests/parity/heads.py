@@ -1,8 +1,8 @@
-"""Trains LoRA under the heads of every family with Hugging Face and with our binary, from the same rows of ids, and compares.
+"""Trains adapters under the heads of every family with Hugging Face and with our binary, from the same rows of ids, and compares.
 
     RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/heads.py [--seed N] [--family F ...]
 
-SEQ_CLS, TOKEN_CLS and QUESTION_ANS: the losses of four updates, names and shapes of the saved tensors, evaluate's loss
+SEQ_CLS by every method, TOKEN_CLS and QUESTION_ANS by LoRA: the losses of four updates, names and shapes of the saved tensors, evaluate's loss
 against what peft makes of our folder; token types, padding ids inside a text, accumulation; bf16 within a few per cent.
 Exits with 1 if anything differs.
 """
@@ -21,7 +21,7 @@ import tiny_bert
 import torch
 import transformers as T
 from compare import Differences, call, metrics
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 
 UPDATES, RATE, ROWS, LABELS, VOCABULARY = 4, 3e-3, 6, 3, 96
@@ -30,6 +30,11 @@ CLASSES = {
     "TOKEN_CLS": T.AutoModelForTokenClassification,
     "QUESTION_ANS": T.AutoModelForQuestionAnswering,
 }
+METHODS = {
+    "lora": lambda task, targets: LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets and ["q_lin", "v_lin"]),
+    "dora": lambda task, targets: LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets and ["q_lin", "v_lin"], use_dora=True),
+    "ia3": lambda task, targets: IA3Config(task_type=task, target_modules=targets and ["k_lin", "ffn.lin2"], feedforward_modules=targets and ["ffn.lin2"]),
+}  # fmt: skip
 LACKS = {("opt", "TOKEN_CLS"), ("opt_post", "TOKEN_CLS"), ("gemma2", "QUESTION_ANS")}  # in transformers
 TYPED = {"bert", "roberta"}  # families with token types; RoBERTa's published ones have a single type
 
@@ -111,13 +116,12 @@ def load_base(folder, task):
     return CLASSES[task].from_pretrained(folder, attn_implementation="eager").eval()
 
 
-def train_with_peft(base, family, rows, task, pad, start):
-    targets = ["q_lin", "v_lin"] if family == "distilbert" else None
-    model = get_peft_model(load_base(base, task), LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets)).eval()
+def train_with_peft(base, family, rows, task, pad, start, method):
+    model = get_peft_model(load_base(base, task), METHODS[method](task, family == "distilbert" or None)).eval()
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if "lora_B" in name:
-                value.normal_(0, 0.2)
+            if "lora_B" in name or "ia3_l" in name or "magnitude" in name:
+                value.add_(torch.randn_like(value) * 0.2)
     model.save_pretrained(start)
     trained = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
@@ -132,8 +136,8 @@ def train_with_peft(base, family, rows, task, pad, start):
     return losses
 
 
-def compare(family, task, config, folder, source, differences):
-    where = f"{family} {task}"
+def compare(family, task, method, config, folder, source, differences):
+    where = f"{family} {task} {method}"
     base, start, output = folder / "base", folder / "start", folder / "ours"
     inside = config.pad_token_id if family not in ("bert", "distilbert") else None
     pad = config.pad_token_id
@@ -142,7 +146,7 @@ def compare(family, task, config, folder, source, differences):
     rows = make_rows(task, family in TYPED, inside, source)
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    losses = train_with_peft(base, family, rows, task, pad, start)
+    losses = train_with_peft(base, family, rows, task, pad, start, method)
 
     head = [] if task == "QUESTION_ANS" else ["--num_labels", LABELS]
     given = ["--model_name_or_path", base, "--task_type", task, *head]
@@ -171,7 +175,7 @@ def compare(family, task, config, folder, source, differences):
         differences.close(merged, wanted, 2e-5 * max(1, wanted), f"{where}, merged")
         written = json.loads((folder / "merged" / "config.json").read_text())["architectures"]
         differences.check(written == [type(load_base(base, task)).__name__], where, f"merged: architectures {written}")
-    if family in ("bert", "opt_post", "qwen3"):
+    if family in ("bert", "opt_post", "qwen3") and method == "lora":
         differences.close(train(folder / "bf16", 1, "--bf16")[0], losses[0], 0.05 * max(1, losses[0]), f"{where}, bf16")
 
 
@@ -185,15 +189,15 @@ def main():
     source, differences = random.Random(args.seed), Differences()
     with tempfile.TemporaryDirectory() as scratch:
         for family, config in configs(source).items():
-            for task in CLASSES:
+            for task, method in [(task, "lora") for task in CLASSES] + [("SEQ_CLS", method) for method in METHODS if method != "lora"]:
                 if (family, task) in LACKS or (args.family and family not in args.family):
                     continue
-                folder = pathlib.Path(scratch) / f"{family}-{task}"
+                folder = pathlib.Path(scratch) / f"{family}-{task}-{method}"
                 folder.mkdir()
                 try:
-                    compare(family, task, config, folder, source, differences)
+                    compare(family, task, method, config, folder, source, differences)
                 except Exception as error:  # one broken case must not hide the others
-                    differences.check(False, f"{family} {task}", f"{type(error).__name__}: {error}")
+                    differences.check(False, f"{family} {task} {method}", f"{type(error).__name__}: {error}")
     print(f"heads: {differences.compared} comparisons, {differences.found} differ")
     sys.exit(1 if differences.found or not differences.compared else 0)
 
