@@ -15,7 +15,12 @@ namespace {
 
 constexpr int64_t kTokenMultiple = 16;
 // How far before a labelled token the position that predicts it lies.
-int64_t label_shift(TaskType task) { return task == TaskType::kCausalLm ? 1 : 0; }
+int64_t label_shift(const Packing& packing) { return packing.task == TaskType::kCausalLm ? 1 : 0; }
+
+// The first token of a row that something predicts: a virtual one does it too.
+int64_t first_predicted(const Packing& packing) {
+  return packing.virtual_tokens > 0 ? 0 : label_shift(packing);
+}
 
 bool has_token_labels(TaskType task) {
   return task == TaskType::kTokenCls || task == TaskType::kCausalLm || task == TaskType::kSeq2SeqLm;
@@ -50,20 +55,21 @@ void pack_row_labels(const Examples& examples, int64_t width, Unit& unit) {
 }
 
 // One label a token of `text`, where it is not ignored.
-void pack_token_targets(const Examples& examples, const PackedText& text, int64_t shift,
+void pack_token_targets(const Examples& examples, const PackedText& text, const Packing& packing,
                         Unit& unit) {
   std::vector<int64_t> index, targets;
   for (size_t i = 0; i < examples.size(); ++i) {
     const std::vector<int32_t>& labels = examples[i].labels;
-    const int64_t length = text.bounds[i + 1] - text.bounds[i];
+    const int64_t begin = text.bounds[i] + text.virtual_tokens;
+    const int64_t length = text.bounds[i + 1] - begin;
     if (std::ssize(labels) != length) {
       throw internal_error("row {} has {} tokens and {} labels", unit.rows[i], length,
                            labels.size());
     }
-    for (int64_t at = shift; at < length; ++at) {
+    for (int64_t at = first_predicted(packing); at < length; ++at) {
       const int32_t label = labels[static_cast<size_t>(at)];
       if (label == kIgnoredLabel) continue;
-      index.push_back(text.bounds[i] + at - shift);
+      index.push_back(begin + at - label_shift(packing));
       targets.push_back(label);
     }
   }
@@ -71,21 +77,23 @@ void pack_token_targets(const Examples& examples, const PackedText& text, int64_
   unit.targets = int64_tensor(targets);
 }
 
-PackedText pack_text(const Examples& examples) {
+PackedText pack_text(const Examples& examples, int64_t virtual_tokens) {
   PackedText text;
   text.bounds = {0};
+  text.virtual_tokens = virtual_tokens;
   for (const Example& example : examples)
-    text.bounds.push_back(text.bounds.back() + std::ssize(example.input_ids));
+    text.bounds.push_back(text.bounds.back() + virtual_tokens + std::ssize(example.input_ids));
   text.tokens = at::zeros({padded(text.real_tokens())}, at::kLong);
   int64_t* token = text.tokens.mutable_data_ptr<int64_t>();
-  for (const Example& example : examples) token = std::ranges::copy(example.input_ids, token).out;
+  for (size_t i = 0; i < examples.size(); ++i)
+    std::ranges::copy(examples[i].input_ids, token + text.bounds[i] + virtual_tokens);
   const bool typed = std::ranges::any_of(
       examples, [](const Example& example) { return !example.token_type_ids.empty(); });
   if (!typed) return text;
   text.token_types = at::zeros_like(text.tokens);
   int64_t* type = text.token_types.mutable_data_ptr<int64_t>();
   for (size_t i = 0; i < examples.size(); ++i)
-    std::ranges::copy(examples[i].token_type_ids, type + text.bounds[i]);
+    std::ranges::copy(examples[i].token_type_ids, type + text.bounds[i] + virtual_tokens);
   return text;
 }
 
@@ -114,29 +122,30 @@ Unit pack(const TokenStore& store, const UnitRows& rows, const Packing& packing)
   unit.rows = rows.rows;
   Examples examples;
   for (const int64_t row : rows.rows) examples.push_back(store.example(row));
-  unit.text = pack_text(examples);
+  unit.text = pack_text(examples, packing.virtual_tokens);
   if (packing.task == TaskType::kSeq2SeqLm)
     unit.decoder_text = pack_decoder_text(examples, packing);
   if (has_token_labels(packing.task)) {
     const bool decoder = packing.task == TaskType::kSeq2SeqLm;
-    pack_token_targets(examples, decoder ? unit.decoder_text : unit.text,
-                       label_shift(packing.task), unit);
+    pack_token_targets(examples, decoder ? unit.decoder_text : unit.text, packing, unit);
   } else if (packing.task != TaskType::kFeatureExtraction && store.labelled()) {
     pack_row_labels(examples, packing.task == TaskType::kQuestionAns ? 2 : 1, unit);
   }
   return unit;
 }
 
-int64_t target_count(std::span<const int32_t> labels, TaskType task) {
-  if (!has_token_labels(task)) return 1;
-  const auto shift = std::min(static_cast<size_t>(label_shift(task)), labels.size());
-  const auto counted = labels.subspan(shift);
+int64_t target_count(std::span<const int32_t> labels, const Packing& packing) {
+  if (!has_token_labels(packing.task)) return 1;
+  const auto first = std::min(static_cast<size_t>(first_predicted(packing)), labels.size());
+  const auto counted = labels.subspan(first);
   return std::ssize(counted) - std::ranges::count(counted, kIgnoredLabel);
 }
 
-int64_t target_count(const TokenStore& store, int64_t row, TaskType task) {
-  if (!store.target_counts.empty()) return store.target_counts[static_cast<size_t>(row)];
-  return target_count(store.labels_of(row), task);
+int64_t target_count(const TokenStore& store, int64_t row, const Packing& packing) {
+  if (store.file && packing.virtual_tokens > 0)
+    return target_count(store.example(row).labels, packing);
+  if (store.file) return store.target_counts[static_cast<size_t>(row)];
+  return target_count(store.labels_of(row), packing);
 }
 
 void Loader::run(std::span<const UnitRows> units, std::span<const int64_t> dealt,

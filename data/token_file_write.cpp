@@ -149,7 +149,7 @@ TokenPart write_part(const fs::path& path, const FlatExamples& examples, TaskTyp
     const auto labels = examples.values.empty()
                             ? std::span(examples.labels).subspan(at, static_cast<size_t>(count))
                             : std::span<const int32_t>();
-    target_counts.push_back(static_cast<int32_t>(target_count(labels, task)));
+    target_counts.push_back(static_cast<int32_t>(target_count(labels, {task})));
     at += static_cast<size_t>(count);
   }
   make_file(path, [&](hid_t file) {

@@ -45,6 +45,7 @@ Outcome Evaluate::run(JobContext& context, Fields&) {
   const TokenStore store = prepare_file(context, setup, data_, file, true);
   const AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
+  check_room(setup, model, store, file);
   std::string predictions;
   const Evaluation evaluation = evaluate(context, model, store, *setup.task, unit_rows_,
                                          predictions_file_.empty() ? nullptr : &predictions);

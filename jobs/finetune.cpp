@@ -201,6 +201,9 @@ Outcome Finetune::run(JobContext& context, Fields& fields) {
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_.take(setup, fields); },
       static_cast<uint64_t>(training_.seed));
+  check_room(setup, model, train, data_.train_file);
+  if (validation) check_room(setup, model, *validation, data_.validation_file);
+  if (test) check_room(setup, model, *test, data_.test_file);
   model.use_gradient_checkpointing(training_.gradient_checkpointing);
   const std::map<std::string, std::string> settings = this->settings(fields, model, train);
 

@@ -189,6 +189,35 @@ std::unique_ptr<Method> method_of(const std::optional<AdapterFolder>& folder) {
   }
 }
 
+namespace {
+
+// Of the text that a method wants to begin with.
+std::vector<int64_t> initial_ids(const Setup& setup, const Method* method) {
+  const std::string text = method ? method->initial_text() : "";
+  if (text.empty()) return {};
+  if (!setup.tokenizer)
+    throw model_error("{}: a prompt of text, but the folder has no tokenizer",
+                      setup.model_folder.string());
+  const std::vector<int32_t> ids = setup.tokenizer->encode(text, std::nullopt, setup.max_length).ids;
+  return {ids.begin(), ids.end()};
+}
+
+}  // namespace
+
+void check_room(const Setup& setup, const AdaptedModel& model, const TokenStore& store,
+                const std::string& file) {
+  if (!setup.positions || model.virtual_tokens() == 0) return;
+  for (int64_t row = 0; row < store.rows(); ++row) {
+    if (store.length(row) + model.virtual_tokens() <= *setup.positions) continue;
+    throw input_error(
+        "{}: row {} has {} tokens; with {} virtual ones the model has positions for {} in all: "
+        "--max_length {} cuts it",
+        file, row + 1, store.length(row), model.virtual_tokens(), *setup.positions,
+        *setup.positions - model.virtual_tokens())
+        .as_agreed();  // the store is the same on all ranks
+  }
+}
+
 AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& options,
                          const DataOptions& data,
                          const std::function<std::unique_ptr<Method>()>& make_method,
@@ -201,7 +230,8 @@ AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& 
   std::optional<AdaptedModel> model;
   together(context.communicator, "attaching the adapter", [&] {
     const AttachOptions attach{setup.config.text("model_type"), seed,
-                               options.allow_missing_targets || setup.adapter.has_value()};
+                               options.allow_missing_targets || setup.adapter.has_value(),
+                               initial_ids(setup, method.get())};
     try {
       model.emplace(std::move(base), std::move(method), setup.task_type, attach);
     } catch (const Error& error) {
@@ -209,6 +239,8 @@ AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& 
       throw in_adapter_config(*setup.adapter, error);
     }
     if (setup.adapter) model->load(*setup.adapter);
+    if (model->prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
+      throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
   });
   expect_same_files(context.communicator, "the header of weights in " + setup.model_folder.string(),
                     hash_of_text(model->base().identity));

@@ -50,6 +50,10 @@ AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& 
                          const std::function<std::unique_ptr<Method>()>& make_method,
                          uint64_t seed);
 
+// Errors: kInput: a row for which virtual tokens leave no positions.
+void check_room(const Setup& setup, const AdaptedModel& model, const TokenStore& store,
+                const std::string& file);
+
 // The number of classes: asked for, of the labels seen, or of config.json.
 int64_t label_count(const Setup& setup, const DataOptions& data);
 

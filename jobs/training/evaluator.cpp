@@ -83,6 +83,12 @@ std::string in_order(Communicator& communicator, const Lines& mine) {
 
 }  // namespace
 
+Packing packing_for(const AdaptedModel& model, const Task& task) {
+  Packing packing = task.packing();
+  packing.virtual_tokens = model.prompt_tokens();
+  return packing;
+}
+
 Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenStore& store,
                     const Task& task, int64_t unit_rows, std::string* predictions) {
   const auto started = std::chrono::steady_clock::now();
@@ -97,7 +103,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   std::optional<Answers> answers;
   if (store.questions) answers.emplace(*store.questions);
   Lines lines;
-  Loader(store, task.packing()).run(units, mine, [&](const Unit& unit, int64_t) {
+  Loader(store, packing_for(model, task)).run(units, mine, [&](const Unit& unit, int64_t) {
     if (context.stop_requested()) {
       sums.stop();
       return false;

@@ -19,6 +19,9 @@ struct Evaluation {
   bool stopped = false;  // a stop was asked for: values are incomplete
 };
 
+// With room for the virtual tokens of a prompt.
+Packing packing_for(const AdaptedModel& model, const Task& task);
+
 // Collective. predictions: where wanted, becomes on every rank the lines of a JSONL file: what the
 // task says of each row, in the order of the input (of texts joined to blocks: of each block).
 // Without labels in the store there are no loss and no metrics among the values.

@@ -51,9 +51,10 @@ std::string text_of(const std::map<std::string, double>& values) {
 }  // namespace
 
 int64_t Trainer::targets_of(const Update& update) const {
+  const Packing packing = packing_for(run_.model, run_.task);
   int64_t targets = 0;
   for (const UnitRows& unit : update.units) {
-    for (const int64_t row : unit.rows) targets += target_count(run_.train, row, run_.task.type());
+    for (const int64_t row : unit.rows) targets += target_count(run_.train, row, packing);
   }
   return std::max<int64_t>(1, targets);
 }
@@ -141,7 +142,7 @@ Trainer::Totals Trainer::compute(const Update& update) {
 void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine, double targets) {
   const Randomness randomness{static_cast<uint64_t>(options_.seed), update.number, true};
   bool voted = false;
-  Loader(run_.train, run_.task.packing()).run(update.units, mine, [&](const Unit& unit, int64_t) {
+  Loader(run_.train, packing_for(run_.model, run_.task)).run(update.units, mine, [&](const Unit& unit, int64_t) {
     if (context_.stop_requested()) {
       sum_.vote(kStop);
       voted = true;

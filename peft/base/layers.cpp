@@ -10,9 +10,14 @@ at::Tensor Linear::operator()(const at::Tensor& x, const Pass& pass) const {
   return rankwise::linear(x, frozen(), bias);
 }
 
-at::Tensor Embedding::operator()(const at::Tensor& tokens) const {
+at::Tensor Embedding::rows(const at::Tensor& tokens) const {
   return blocks.bytes.defined() ? unpacked_rows(blocks, tokens)
                                 : at::embedding(table, tokens).to(at::kFloat);
+}
+
+at::Tensor Embedding::operator()(const PackedText& text) const {
+  const at::Tensor words = rows(text.tokens);
+  return text.virtual_tokens > 0 ? adapter->put_in(words, text) : words;
 }
 
 at::Tensor* Sites::find(const std::string& path) const {
@@ -89,6 +94,7 @@ void ModelBuilder::rms_norm(RmsNorm& layer, const std::string& path, int64_t siz
 void ModelBuilder::embedding(Embedding& layer, const std::string& path, int64_t rows,
                              int64_t size) {
   add(layer.table, {.path = path + ".weight", .shape = {rows, size}}, &layer.blocks);
+  sites_.words = &layer;
 }
 
 void ModelBuilder::embedding(at::Tensor& table, const std::string& path, int64_t rows,

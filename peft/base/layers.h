@@ -40,10 +40,20 @@ struct Linear {
   at::Tensor operator()(const at::Tensor& x, const Pass& pass) const;
 };
 
+// What a method does to the word embeddings of a text with virtual tokens (prompt tuning).
+class InputAdapter {
+ public:
+  virtual ~InputAdapter() = default;
+  // words [T, C] → [T, C], the method's rows at the virtual tokens.
+  virtual at::Tensor put_in(const at::Tensor& words, const PackedText& text) const = 0;
+};
+
 struct Embedding {
   at::Tensor table;  // [rows, C]; where it stays in blocks: the shape alone
   BlockMatrix blocks;
-  at::Tensor operator()(const at::Tensor& tokens) const;  // [T] → [T, C] float32
+  const InputAdapter* adapter = nullptr;
+  at::Tensor rows(const at::Tensor& tokens) const;      // [T] → [T, C] float32
+  at::Tensor operator()(const PackedText& text) const;  // the same of a text
 };
 
 struct LayerNorm {
@@ -75,6 +85,7 @@ struct NamedTensor {
 // the model.
 struct Sites {
   std::vector<Linear*> linears;            // in the order of the model
+  Embedding* words = nullptr;              // word embeddings
   std::vector<AttentionSite*> attentions;  // self-attentions: of the encoder, then of the decoder
   std::vector<NamedTensor> tensors;        // every parameter, linears' included
   // The last path parts of the modules that a new head consists of, as peft lists them in
@@ -83,7 +94,7 @@ struct Sites {
   std::string output_embedding;  // the language model's head; empty where there is none
   uint32_t dropout_sites = 0;
   int64_t first_position = 0;  // of each row's first token: behind a prefix
-  int64_t virtual_tokens = 0;  // before every row, of a prompt or a prefix
+  int64_t prompt_tokens = 0;   // virtual tokens at the beginning of each row
 
   at::Tensor* find(const std::string& path) const;
 };

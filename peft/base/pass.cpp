@@ -107,7 +107,7 @@ std::vector<int64_t> Pass::last_tokens(int64_t except) const {
   std::vector<int64_t> last;
   for (size_t s = 0; s + 1 < places_->bounds.size(); ++s) {
     int64_t at = places_->bounds[s + 1] - 1;
-    while (at > places_->bounds[s] && tokens[at] == except) --at;
+    while (text_->virtual_tokens == 0 && at > places_->bounds[s] && tokens[at] == except) --at;
     last.push_back(at);
   }
   return last;

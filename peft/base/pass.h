@@ -65,7 +65,8 @@ class Pass {
   std::shared_ptr<const TokenPlaces> shared_places() const { return places_; }
 
   std::vector<int64_t> first_tokens() const;  // index of each sequence's first token
-  // Index of each sequence's last token that is not `except`, or else of its first.
+  // Index of each sequence's last token that is not `except`, or else of its first; behind virtual
+  // tokens just of its last.
   std::vector<int64_t> last_tokens(int64_t except) const;
   std::vector<int64_t> targets() const;  // Unit's target_index
 

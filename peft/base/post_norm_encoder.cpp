@@ -123,6 +123,7 @@ class PostNormEncoder : public Base {
   at::Tensor position_rows(const Pass& pass) const {
     at::Tensor rows = pass.positions();
     if (settings_.pad_token < 0) return rows;
+    if (pass.text().virtual_tokens > 0) return rows + first_row();  // no ids to look at, as there
     const std::vector<int64_t>& bounds = pass.places().bounds;
     const int64_t* token = pass.text().tokens.const_data_ptr<int64_t>();
     int64_t* row = rows.mutable_data_ptr<int64_t>();
@@ -139,7 +140,7 @@ class PostNormEncoder : public Base {
 
   at::Tensor embed(const Pass& pass) const {
     const PackedText& text = pass.text();
-    at::Tensor sum = words_(text.tokens);
+    at::Tensor sum = words_(text);
     if (types_.defined()) {
       sum =
           sum + (text.token_types.defined() ? at::embedding(types_, text.token_types) : types_[0]);

@@ -47,7 +47,7 @@ class RotaryDecoder : public Base {
   }
 
   at::Tensor features(const Pass& pass) const override {
-    at::Tensor hidden = words_(pass.text().tokens);
+    at::Tensor hidden = words_(pass.text());
     if (settings_.embedding_scale != 1) hidden = hidden * settings_.embedding_scale;
     const RotaryAngles angles = rotary_angles(frequencies_, pass);
     const auto run_layer = [this, pass, angles](size_t layer, const at::Tensor& x,

@@ -179,7 +179,7 @@ class T5 : public Base {
   static double eps(const Config& config) { return config.number("layer_norm_epsilon", 1e-6); }
 
   at::Tensor embed(const Stack& stack, const Pass& pass) const {
-    return dropout(words_(pass.text().tokens), pass, stack.embedding_dropout);
+    return dropout(words_(pass.text()), pass, stack.embedding_dropout);
   }
 
   // Enough for every pair of tokens of the pass and what the cache holds before them.
@@ -187,7 +187,7 @@ class T5 : public Base {
     auto bias = std::make_shared<kernels::RelativeBias>();
     for (const uint32_t position : pass.places().positions)
       bias->reach = std::max<int64_t>(bias->reach, position);
-    bias->reach += sites.virtual_tokens;
+    bias->reach += sites.first_position;
     const at::Tensor table = stack.bias_table.to(at::kFloat).contiguous();
     const float* values = table.const_data_ptr<float>();
     for (int64_t head = 0; head < heads_; ++head) {

@@ -14,6 +14,7 @@ struct PackedText {
   at::Tensor tokens;            // [T] int64, T a multiple of 16; fillers at the end are 0
   at::Tensor token_types;       // [T] int64; undefined: all 0
   std::vector<int64_t> bounds;  // S + 1 offsets into [T]; tokens past the last one are fillers
+  int64_t virtual_tokens = 0;   // each sequence begins with room for so many tokens of a prompt
 
   int64_t sequences() const { return static_cast<int64_t>(bounds.size()) - 1; }
   int64_t real_tokens() const { return bounds.back(); }

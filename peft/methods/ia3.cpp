@@ -58,6 +58,7 @@ class Ia3 : public Method {
 
   void attach(Sites& sites, const AttachOptions& options) override;
   std::vector<Trainable>& trainables() override { return trainables_; }
+  std::vector<Trainable> exported() const override { return trainables_; }
 
   std::vector<Target> targets() const override {
     std::vector<Target> list;

@@ -44,6 +44,7 @@ class Lora : public Method {
   Json config() const override;
   void attach(Sites& sites, const AttachOptions& options) override;
   std::vector<Trainable>& trainables() override { return trainables_; }
+  std::vector<Trainable> exported() const override { return trainables_; }
   std::vector<Target> targets() const override;
   void merge_into(Sites& sites) override;
   bool ignores(const std::string& name) const override {

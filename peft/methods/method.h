@@ -31,6 +31,7 @@ struct AttachOptions {
   std::string model_type;
   uint64_t seed = 42;  // of initial values
   bool allow_missing_targets = false;
+  std::vector<int64_t> text_ids = {};  // of initial_text()
 };
 
 class Method {
@@ -40,10 +41,14 @@ class Method {
   virtual void read_config(const Json& config) = 0;  // from an adapter_config.json. Errors: kModel
   virtual Json config() const = 0;  // its own keys of adapter_config.json, after attach()
 
+  // A text whose tokens attach() wants; "": none.
+  virtual std::string initial_text() const { return ""; }
   // Acts at the base's sites from now on. Errors: kUsage: nothing matched, an entry that matches
   // nothing, bad settings.
   virtual void attach(Sites& sites, const AttachOptions& options) = 0;
   virtual std::vector<Trainable>& trainables() = 0;
+  // What an adapter folder holds: the trainables, or what they make.
+  virtual std::vector<Trainable> exported() const = 0;
   struct Target {
     std::string path;
     int64_t parameters;

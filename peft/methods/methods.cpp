@@ -5,9 +5,16 @@ namespace rankwise {
 
 std::unique_ptr<Method> make_ia3();
 std::unique_ptr<Method> make_lora();
+std::unique_ptr<Method> make_p_tuning();
+std::unique_ptr<Method> make_prefix_tuning();
+std::unique_ptr<Method> make_prompt_tuning();
 
 const std::vector<MethodEntry>& methods() {
-  static const std::vector<MethodEntry> list = {{"LORA", make_lora}, {"IA3", make_ia3}};
+  static const std::vector<MethodEntry> list = {{"LORA", make_lora},
+                                                {"IA3", make_ia3},
+                                                {"PROMPT_TUNING", make_prompt_tuning},
+                                                {"PREFIX_TUNING", make_prefix_tuning},
+                                                {"P_TUNING", make_p_tuning}};
   return list;
 }
 

@@ -47,10 +47,10 @@ void check_modules(const Sites& sites, const std::vector<std::string>& asked_for
 }
 
 void train_modules(Sites& sites, const std::vector<std::string>& modules,
-                   std::vector<Trainable>& trainables) {
+                   std::vector<Trainable>& trainables, const std::string& prefix) {
   for (const NamedTensor& parameter : sites.tensors) {
     if (!is_saved_module(modules, module_of(parameter.path))) continue;
-    train(parameter, "base_model.model." + parameter.path, true, trainables);
+    train(parameter, prefix + parameter.path, true, trainables);
   }
 }
 

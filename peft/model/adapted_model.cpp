@@ -105,7 +105,11 @@ ParameterCounts AdaptedModel::counts() const {
   return counts;
 }
 
-int64_t AdaptedModel::virtual_tokens() const { return base_.base->sites.virtual_tokens; }
+int64_t AdaptedModel::prompt_tokens() const { return base_.base->sites.prompt_tokens; }
+
+int64_t AdaptedModel::virtual_tokens() const {
+  return base_.base->sites.first_position + prompt_tokens();
+}
 
 std::vector<Method::Target> AdaptedModel::targets() const {
   return method_ ? method_->targets() : std::vector<Method::Target>();
@@ -147,7 +151,7 @@ std::map<std::string, std::string> AdaptedModel::files(
     const std::string& base_model_name,
     const std::optional<std::vector<std::string>>& labels) const {
   std::vector<TensorBytes> tensors;
-  for (const Trainable& trainable : trainables_) {
+  for (const Trainable& trainable : method_->exported()) {
     tensors.push_back(tensor_bytes(trainable.name, trainable.value, trainable.saved_as));
   }
   Json config = method_->config();

@@ -52,7 +52,8 @@ class AdaptedModel {
   const at::Tensor& gradient() const { return gradient_; }  // [P]
   const std::vector<Trainable>& trainables() const { return trainables_; }
   ParameterCounts counts() const;
-  int64_t virtual_tokens() const;  // that the method puts before every row
+  int64_t virtual_tokens() const;  // that the method puts before every row, prompt or prefix
+  int64_t prompt_tokens() const;   // those for which a unit must leave room
   std::vector<Method::Target> targets() const;
   const BaseModel& base() const { return base_; }
   Method* method() { return method_.get(); }

@@ -8,11 +8,13 @@
 namespace rankwise {
 namespace {
 
-PackedText packed(const std::vector<std::vector<int64_t>>& texts) {
+PackedText packed(const std::vector<std::vector<int64_t>>& texts, int64_t virtual_tokens = 0) {
   PackedText text;
   std::vector<int64_t> tokens;
   text.bounds = {0};
+  text.virtual_tokens = virtual_tokens;
   for (const std::vector<int64_t>& ids : texts) {
+    tokens.resize(tokens.size() + static_cast<size_t>(virtual_tokens));
     tokens.insert(tokens.end(), ids.begin(), ids.end());
     text.bounds.push_back(std::ssize(tokens));
   }
@@ -69,7 +71,8 @@ at::Tensor Decoding::read_prompts() {
     rows.push_back(prompt.row);
   }
   return model_.next_logits(
-      asking(packed(ids), encoder_decoder_ ? packed(starts) : PackedText(), std::move(rows)),
+      asking(packed(ids, model_.prompt_tokens()),
+             encoder_decoder_ ? packed(starts) : PackedText(), std::move(rows)),
       cache_);
 }
 

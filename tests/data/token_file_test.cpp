@@ -92,7 +92,7 @@ TEST_P(TokenFileOf, HoldsWhatMemoryHolds) {
         EXPECT_EQ(found.token_type_ids, wanted.token_type_ids) << row;
         EXPECT_EQ(found.labels, wanted.labels) << row;
         EXPECT_EQ(found.values, wanted.values) << row;
-        EXPECT_EQ(target_count(file, row, case_.task), target_count(memory, row, case_.task));
+        EXPECT_EQ(target_count(file, row, {case_.task}), target_count(memory, row, {case_.task}));
       }
     });
   }

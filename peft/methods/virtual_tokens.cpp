@@ -1,0 +1,45 @@
+// Puts the rows where packing left room for them.
+#include "peft/methods/virtual_tokens.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace rankwise {
+
+void VirtualTokens::attach(Sites& sites, int64_t tokens, std::function<at::Tensor()> rows) {
+  tokens_ = tokens;
+  rows_ = std::move(rows);
+  sites.words->adapter = this;
+  sites.prompt_tokens = tokens;
+}
+
+at::Tensor VirtualTokens::put_in(const at::Tensor& words, const PackedText& text) const {
+  std::vector<int64_t> places;
+  for (size_t s = 0; s + 1 < text.bounds.size(); ++s) {
+    for (int64_t token = 0; token < tokens_; ++token) places.push_back(text.bounds[s] + token);
+  }
+  const at::Tensor rows = rows_().narrow(0, 0, tokens_).repeat({text.sequences(), 1});
+  return at::index_copy(words, 0, at::tensor(places), rows);
+}
+
+PromptShape prompt_shape(const Sites& sites) {
+  PromptShape shape;
+  shape.size = sites.words->table.size(1);
+  shape.heads = sites.attentions.front()->heads;
+  shape.layers = std::count_if(
+      sites.attentions.begin(), sites.attentions.end(), [&](const AttentionSite* attention) {
+        return attention->causal == sites.attentions.front()->causal;
+      });
+  shape.submodules = shape.layers < std::ssize(sites.attentions) ? 2 : 1;
+  return shape;
+}
+
+Json PromptShape::config() const {
+  return {{"num_attention_heads", heads},
+          {"num_layers", layers},
+          {"num_transformer_submodules", submodules},
+          {"token_dim", size}};
+}
+
+}  // namespace rankwise
