@@ -79,7 +79,7 @@ class Errors(unittest.TestCase):
 
     def test_token_types_that_the_model_does_not_know(self):
         rows = '{"input_ids": [2, 5, 3], "labels": 0}\n{"input_ids": [2, 5, 3], "token_type_ids": [0, 7, 0], "labels": 1}\n'
-        self.fails(3, "types.jsonl", "row 2", "token_type_ids", rows=self.file("types.jsonl", rows))
+        self.fails(3, "types.jsonl:2: ", "token_type_ids", rows=self.file("types.jsonl", rows))
 
     def test_an_unknown_label(self):
         odd = self.file("odd.tsv", "label\ttext\nno\tstone\nmaybe\tcloud\n")
