@@ -21,7 +21,7 @@ import tiny_bert
 import torch
 import transformers as T
 from compare import Differences, call, metrics
-from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file
 
 UPDATES, RATE, ROWS, LABELS, VOCABULARY = 4, 3e-3, 6, 3, 96
@@ -34,7 +34,12 @@ METHODS = {
     "lora": lambda task, targets: LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets and ["q_lin", "v_lin"]),
     "dora": lambda task, targets: LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets and ["q_lin", "v_lin"], use_dora=True),
     "ia3": lambda task, targets: IA3Config(task_type=task, target_modules=targets and ["k_lin", "ffn.lin2"], feedforward_modules=targets and ["ffn.lin2"]),
+    "prefix": lambda task, _: PrefixTuningConfig(task_type=task, num_virtual_tokens=4),
+    "prompt": lambda task, _: PromptTuningConfig(task_type=task, num_virtual_tokens=4),
+    "p-tuning": lambda task, _: PromptEncoderConfig(task_type=task, num_virtual_tokens=4, encoder_hidden_size=8),
 }  # fmt: skip
+IN_THE_TEXT = {"prompt", "p-tuning"}  # methods whose virtual tokens are rows of the input: a padded batch confuses peft's decoders
+REFUSED = {("roberta", "prefix"), ("distilbert", "prefix")}  # by peft
 LACKS = {("opt", "TOKEN_CLS"), ("opt_post", "TOKEN_CLS"), ("gemma2", "QUESTION_ANS")}  # in transformers
 TYPED = {"bert", "roberta"}  # families with token types; RoBERTa's published ones have a single type
 
@@ -98,6 +103,8 @@ def make_rows(task, types, pad, source):
 def loss_of(model, rows, task, pad):
     """Mean over all targets. Hugging Face lets the padding of a batch compete for answers, so spans go row by row, and
     past peft's own forward, which for this task drops the token types (0.21.2)."""
+    if getattr(model, "row_by_row", False):
+        return sum(model(**{name: torch.tensor([value]) for name, value in row.items()}).loss for row in rows) / len(rows)
     if task == "QUESTION_ANS":
         return sum(model.base_model(**{name: torch.tensor([value]) for name, value in row.items()}).loss for row in rows) / len(rows)
     longest = max(len(row["input_ids"]) for row in rows)
@@ -117,7 +124,13 @@ def load_base(folder, task):
 
 
 def train_with_peft(base, family, rows, task, pad, start, method):
-    model = get_peft_model(load_base(base, task), METHODS[method](task, family == "distilbert" or None)).eval()
+    config = METHODS[method](task, family == "distilbert" or None)
+    model = load_base(base, task)
+    if method in IN_THE_TEXT and family in ("distilbert", "opt_post"):  # peft wants to be told
+        config.token_dim = model.get_input_embeddings().weight.shape[1]
+        config.num_layers, config.num_attention_heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    model = get_peft_model(model, config).eval()
+    model.row_by_row = method in IN_THE_TEXT
     with torch.no_grad():
         for name, value in model.named_parameters():
             if "lora_B" in name or "ia3_l" in name or "magnitude" in name:
@@ -166,9 +179,11 @@ def compare(family, task, method, config, folder, source, differences):
     differences.check(shapes[0] == shapes[1], where, f"tensors: {sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4]}")
     said = json.loads(call("evaluate", *given, "--adapter_name_or_path", output, "--validation_file", file).splitlines()[-1])
     with torch.no_grad():
-        wanted = loss_of(PeftModel.from_pretrained(load_base(base, task), output).eval(), rows, task, pad).item()
+        model = PeftModel.from_pretrained(load_base(base, task), output).eval()
+        model.row_by_row = method in IN_THE_TEXT
+        wanted = loss_of(model, rows, task, pad).item()
     differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss")
-    if task == "SEQ_CLS":  # what transformers makes of the merged folder
+    if task == "SEQ_CLS" and method in ("lora", "dora", "ia3"):  # what transformers makes of the merged folder
         call("merge", *given, "--adapter_name_or_path", output, "--output_dir", folder / "merged")
         with torch.no_grad():
             merged = loss_of(load_base(folder / "merged", task), rows, task, pad).item()
@@ -190,7 +205,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         for family, config in configs(source).items():
             for task, method in [(task, "lora") for task in CLASSES] + [("SEQ_CLS", method) for method in METHODS if method != "lora"]:
-                if (family, task) in LACKS or (args.family and family not in args.family):
+                if (family, task) in LACKS or (family, method) in REFUSED or (args.family and family not in args.family):
                     continue
                 folder = pathlib.Path(scratch) / f"{family}-{task}-{method}"
                 folder.mkdir()
