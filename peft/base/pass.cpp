@@ -63,8 +63,10 @@ Pass::Pass(const Unit& unit, const Randomness& randomness, const PassOptions& op
       text_(&unit.text),
       randomness_(randomness),
       options_(options),
-      places_(std::make_shared<TokenPlaces>(unit.text, unit.rows,
-                                            first_positions(unit.text, options))) {}
+      places_(std::make_shared<TokenPlaces>(
+          unit.text, unit.rows,
+          first_positions(unit.text,
+                          unit.decoder_text.tokens.defined() ? PassOptions{} : options))) {}
 
 at::Tensor Pass::positions() const {
   at::Tensor positions = at::empty({std::ssize(places_->positions)}, at::kLong);

@@ -28,7 +28,8 @@ struct Randomness {
 struct PassOptions {
   bool gradient_checkpointing = false;  // layers are computed again in the backward pass
   KeyValueCache* cache = nullptr;       // generation: keys and values of the text so far
-  int64_t first_position = 0;           // of the first token of every row (after a prefix)
+  // Of the first token of every row, behind a prefix; of an encoder-decoder, in the decoder's text.
+  int64_t first_position = 0;
 };
 
 // The dataset row and the position of each packed token, and where each sequence's tokens begin and
