@@ -8,6 +8,7 @@
 #include "peft/base/draw.h"
 #include "peft/methods/method.h"
 #include "peft/methods/trained_base.h"
+#include "peft/methods/virtual_tokens.h"
 
 namespace rankwise {
 namespace {
@@ -104,13 +105,8 @@ class PrefixTuning : public Method {
 void PrefixTuning::read_config(const Json& config) {
   original_ = config;
   from_file_ = true;
-  try {
-    tokens_ = config.at("num_virtual_tokens").get<int64_t>();
-    layout_ = config.value("prefix_layout", "peft");
-  } catch (const nlohmann::json::exception& error) {
-    throw model_error("adapter_config.json: {}", error.what());
-  }
-  if (tokens_ < 1) throw model_error("adapter_config.json: 'num_virtual_tokens' is {}", tokens_);
+  tokens_ = virtual_tokens_in(config);
+  layout_ = config.value("prefix_layout", Json("peft")) == "each" ? "each" : "peft";
 }
 
 void PrefixTuning::attach(Sites& sites, const AttachOptions& options) {

@@ -25,13 +25,7 @@ class PromptTuning : public Method {
 
   void read_config(const Json& config) override {
     original_ = config;
-    try {
-      tokens_ = config.at("num_virtual_tokens").get<int64_t>();
-    } catch (const nlohmann::json::exception& error) {
-      throw model_error("adapter_config.json: {}", error.what());
-    }
-    if (tokens_ < 1)
-      throw model_error("adapter_config.json: 'num_virtual_tokens' is {}", tokens_);
+    tokens_ = virtual_tokens_in(config);
   }
 
   Json config() const override {

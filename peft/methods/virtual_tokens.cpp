@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "distributed/core/error.h"
+
 namespace rankwise {
 
 void VirtualTokens::attach(Sites& sites, int64_t tokens, std::function<at::Tensor()> rows) {
@@ -21,6 +23,13 @@ at::Tensor VirtualTokens::put_in(const at::Tensor& words, const PackedText& text
   }
   const at::Tensor rows = rows_().narrow(0, 0, tokens_).repeat({text.sequences(), 1});
   return at::index_copy(words, 0, at::tensor(places), rows);
+}
+
+int64_t virtual_tokens_in(const Json& config) {
+  const Json tokens = config.value("num_virtual_tokens", Json());
+  if (!tokens.is_number_integer() || tokens.get<int64_t>() < 1)
+    throw model_error("adapter_config.json: 'num_virtual_tokens' is {}", tokens.dump());
+  return tokens.get<int64_t>();
 }
 
 PromptShape prompt_shape(const Sites& sites) {

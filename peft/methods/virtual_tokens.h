@@ -22,6 +22,9 @@ class VirtualTokens : public InputAdapter {
   std::function<at::Tensor()> rows_;
 };
 
+// num_virtual_tokens of an adapter_config.json. Errors: kModel: none, or no number above 0.
+int64_t virtual_tokens_in(const Json& config);
+
 // What peft's configs say of a model for virtual tokens: token_dim, num_layers,
 // num_attention_heads, num_transformer_submodules (2: an encoder-decoder).
 struct PromptShape {
