@@ -1,4 +1,4 @@
-// Appends rows.
+// Appends rows, cuts blocks.
 #include "data/flat_examples.h"
 
 namespace rankwise {
@@ -17,6 +17,13 @@ void FlatExamples::add(const EncodedRow& row) {
     labels.insert(labels.end(), example.labels.begin(), example.labels.end());
     values.insert(values.end(), example.values.begin(), example.values.end());
   }
+}
+
+std::vector<int64_t> cut_blocks(int64_t tokens, int64_t size) {
+  std::vector<int64_t> offsets;
+  for (int64_t begin = 0; begin < tokens; begin += size) offsets.push_back(begin);
+  offsets.push_back(tokens);
+  return offsets;
 }
 
 }  // namespace rankwise

@@ -18,4 +18,7 @@ struct FlatExamples {
   void add(const EncodedRow& row);
 };
 
+// Offsets of blocks of `size` tokens, the last one shorter: 0, size, 2 · size … tokens.
+std::vector<int64_t> cut_blocks(int64_t tokens, int64_t size);
+
 }  // namespace rankwise

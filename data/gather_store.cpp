@@ -171,11 +171,6 @@ class InRowOrder {
   int64_t rows_;
 };
 
-void cut_blocks(int64_t size, int64_t tokens, std::span<int64_t> offsets) {
-  for (size_t i = 0; i < offsets.size(); ++i)
-    offsets[i] = std::min(static_cast<int64_t>(i) * size, tokens);
-}
-
 ByRank ones_like(const ByRank& counts) {
   ByRank ones;
   for (const auto& of_rank : counts) ones.emplace_back(of_rank.size(), 1);
@@ -214,7 +209,7 @@ TokenStore gather_store(Communicator& communicator, std::vector<EncodedRow> mine
         const InRowOrder by_labels(label_counts, rows, sizes.all_rows);
         if (block_size) {
           for (const auto offsets : {out.offsets, out.label_offsets})
-            cut_blocks(*block_size, sizes.all_tokens, offsets);
+            std::ranges::copy(cut_blocks(sizes.all_tokens, *block_size), offsets.begin());
         } else {
           by_tokens.offsets(out.offsets);
           by_labels.offsets(out.label_offsets);

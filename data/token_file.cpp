@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 
 #include "data/token_arrays.h"
 #include "distributed/comm/agree.h"
@@ -151,7 +150,11 @@ struct TokenFile::Open {
 };
 
 TokenFile::TokenFile(fs::path file, std::vector<TokenPart> parts)
-    : file_(std::move(file)), parts_(std::move(parts)), open_(std::make_unique<Open>()) {}
+    : file_(std::move(file)),
+      parts_(std::move(parts)),
+      typed_(std::ranges::any_of(parts_, &TokenPart::typed)),
+      regression_(std::ranges::any_of(parts_, &TokenPart::regression)),
+      open_(std::make_unique<Open>()) {}
 
 TokenFile::~TokenFile() {
   const auto lock = hdf5_lock();
@@ -175,9 +178,8 @@ std::vector<Number> TokenFile::read(const char* array, int64_t TokenPart::*size,
       if (found == open_->arrays.end()) {
         Handle opened = open_hdf5(path);
         Handle dataset(H5Dopen2(opened, array, H5P_DEFAULT), H5Dclose, "opening a dataset");
-        found = open_->arrays
-                    .emplace(std::pair(i, array), Open::Array{std::move(opened), std::move(dataset)})
-                    .first;
+        Open::Array both{std::move(opened), std::move(dataset)};
+        found = open_->arrays.emplace(std::pair(i, array), std::move(both)).first;
       }
       read_array(found->second.dataset, hdf5_type<Number>(), static_cast<hsize_t>(from - first),
                  static_cast<hsize_t>(to - from), numbers.data() + (from - begin));
@@ -192,15 +194,12 @@ Example TokenFile::example(const TokenStore& store, int64_t row) const {
   const auto at = static_cast<size_t>(row);
   const int64_t begin = store.offsets[at], end = store.offsets[at + 1];
   const int64_t first = store.label_offsets[at], last = store.label_offsets[at + 1];
-  const auto any = [&](bool TokenPart::*what) {
-    return std::any_of(parts_.begin(), parts_.end(), std::mem_fn(what));
-  };
   Example example;
   example.input_ids = read<int32_t>("input_ids", &TokenPart::tokens, begin, end);
-  if (any(&TokenPart::typed))
+  if (typed_)
     example.token_type_ids =
         read<int32_t>("token_type_ids", &TokenPart::tokens, begin, end, &TokenPart::typed);
-  if (any(&TokenPart::regression)) {
+  if (regression_) {
     example.values = read<float>("labels", &TokenPart::labels, first, last);
   } else if (last > first) {
     example.labels = read<int32_t>("labels", &TokenPart::labels, first, last);

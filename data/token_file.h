@@ -72,6 +72,7 @@ class TokenFile {
 
   std::filesystem::path file_;
   std::vector<TokenPart> parts_;
+  bool typed_, regression_;  // whether some part is
   std::unique_ptr<Open> open_;
 };
 

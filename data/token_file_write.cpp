@@ -1,6 +1,5 @@
 // Writing: parts, each by one rank, and the file that makes them one store.
 #include <algorithm>
-#include <functional>
 #include <numeric>
 
 #include "data/loader.h"
@@ -103,12 +102,10 @@ Offsets offsets_of(const fs::path& folder, const std::vector<TokenPart>& parts) 
 // Blocks of all tokens, of which each has a label; the first of a block is predicted by nothing.
 Offsets block_offsets(int64_t tokens, int64_t size) {
   Offsets offsets;
-  for (int64_t begin = 0; begin < tokens; begin += size) {
-    offsets.tokens.push_back(begin);
-    offsets.target_counts.push_back(static_cast<int32_t>(std::min(size, tokens - begin) - 1));
-  }
-  offsets.tokens.push_back(tokens);
-  offsets.labels = offsets.tokens;
+  offsets.tokens = offsets.labels = cut_blocks(tokens, size);
+  for (size_t i = 1; i < offsets.tokens.size(); ++i)
+    offsets.target_counts.push_back(
+        static_cast<int32_t>(offsets.tokens[i] - offsets.tokens[i - 1] - 1));
   offsets.rows.resize(offsets.tokens.size());
   std::iota(offsets.rows.begin(), offsets.rows.end(), 0);
   return offsets;
@@ -203,9 +200,8 @@ void write_token_file(const fs::path& path, const std::vector<TokenPart>& parts,
     list.push_back(to_json(part));
   }
   if (tokens == 0) throw input_error("{}: no tokens", path.string());
-  const bool typed = std::any_of(parts.begin(), parts.end(), std::mem_fn(&TokenPart::typed));
-  const bool regression =
-      std::any_of(parts.begin(), parts.end(), std::mem_fn(&TokenPart::regression));
+  const bool typed = std::ranges::any_of(parts, &TokenPart::typed);
+  const bool regression = std::ranges::any_of(parts, &TokenPart::regression);
   make_file(path, [&](hid_t file) {
     const Offsets offsets = block_size ? block_offsets(tokens, *block_size)
                                        : offsets_of(fs::absolute(path).parent_path(), parts);

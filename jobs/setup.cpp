@@ -49,12 +49,6 @@ void expect_same_files(Communicator& communicator, const std::string& what, uint
   }
 }
 
-uint64_t hash_of_text(const std::string& text) {
-  Hash hash;
-  hash.add(text.data(), text.size());
-  return hash.value();
-}
-
 void expect_same_folders(Communicator& communicator, const Setup& setup) {
   const std::string model = setup.model_folder.string();
   expect_same_files(communicator, model + "/config.json", hash_of_text(setup.config.json().dump()));
@@ -198,7 +192,8 @@ std::vector<int64_t> initial_ids(const Setup& setup, const Method* method) {
   if (!setup.tokenizer)
     throw model_error("{}: a prompt of text, but the folder has no tokenizer",
                       setup.model_folder.string());
-  const std::vector<int32_t> ids = setup.tokenizer->encode(text, std::nullopt, setup.max_length).ids;
+  const std::vector<int32_t> ids =
+      setup.tokenizer->encode(text, std::nullopt, setup.max_length).ids;
   return {ids.begin(), ids.end()};
 }
 

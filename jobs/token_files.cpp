@@ -7,12 +7,6 @@
 namespace rankwise {
 namespace {
 
-std::string hash_of_text(const std::string& text) {
-  Hash hash;
-  hash.add(text.data(), text.size());
-  return fmt::format("{:016x}", hash.value());
-}
-
 std::string text_of(const std::optional<int64_t>& value) {
   return value ? std::to_string(*value) : "";
 }
@@ -27,7 +21,8 @@ TokenFileSettings token_file_settings(const Setup& setup, const DataOptions& dat
                         data.completion_column, data.messages_column};
   return {{"task", std::string(name_of(setup.task_type))},
           {"tokenizer", setup.tokenizer ? setup.tokenizer->identity() : ""},
-          {"chat_template", hash_of_text(chat_template_text(setup.model_folder))},
+          {"chat_template",
+           fmt::format("{:016x}", hash_of_text(chat_template_text(setup.model_folder)))},
           {"vocabulary", std::to_string(setup.vocabulary)},
           {"token_types", std::to_string(token_types(setup))},
           {"regression", setup.task->regression() ? "true" : "false"},

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string_view>
 
 namespace rankwise {
 
@@ -38,5 +39,11 @@ class Hash {
   }
   uint64_t state_ = 0x243F6A8885A308D3u;
 };
+
+inline uint64_t hash_of_text(std::string_view text) {
+  Hash hash;
+  hash.add(text.data(), text.size());
+  return hash.value();
+}
 
 }  // namespace rankwise

@@ -142,7 +142,8 @@ Trainer::Totals Trainer::compute(const Update& update) {
 void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine, double targets) {
   const Randomness randomness{static_cast<uint64_t>(options_.seed), update.number, true};
   bool voted = false;
-  Loader(run_.train, packing_for(run_.model, run_.task)).run(update.units, mine, [&](const Unit& unit, int64_t) {
+  const Loader loader(run_.train, packing_for(run_.model, run_.task));
+  loader.run(update.units, mine, [&](const Unit& unit, int64_t) {
     if (context_.stop_requested()) {
       sum_.vote(kStop);
       voted = true;

@@ -1,5 +1,5 @@
-// A stack machine with the opcodes that Python's pickle.py writes up to protocol 4 for dicts, lists,
-// tuples, texts, numbers and what torch's _rebuild functions take.
+// A stack machine with the opcodes that Python's pickle.py writes up to protocol 4 for dicts,
+// lists, tuples, texts, numbers and what torch's _rebuild functions take.
 #include "peft/hub/pickle.h"
 
 #include <algorithm>
@@ -60,7 +60,11 @@ bool Unpickler::step() {
     case '\x89':  // NEWFALSE
       push(Kind::kBool).number = opcode == '\x88';
       break;
-    case 'K': case 'M': case 'J': case '\x8a': case 'G':  // BININT1, BININT2, BININT, LONG1, BINFLOAT
+    case 'K':     // BININT1
+    case 'M':     // BININT2
+    case 'J':     // BININT
+    case '\x8a':  // LONG1
+    case 'G':     // BINFLOAT
       push_number(opcode);
       break;
     case 'X':  // BINUNICODE
@@ -158,7 +162,8 @@ void Unpickler::recall(uint64_t index) {
 
 void Unpickler::collect(size_t count) {
   if (count > stack_.size()) throw error("takes more from its stack than is there");
-  std::vector<const Value*> entries(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
+  std::vector<const Value*> entries(stack_.end() - static_cast<std::ptrdiff_t>(count),
+                                    stack_.end());
   stack_.resize(stack_.size() - count);
   push(Kind::kSequence).entries = std::move(entries);
 }

@@ -27,7 +27,18 @@ struct PickledTensor {
 };
 
 struct PickledValue {
-  enum class Kind { kNone, kBool, kNumber, kReal, kText, kSequence, kDict, kName, kStorage, kTensor };
+  enum class Kind {
+    kNone,
+    kBool,
+    kNumber,
+    kReal,
+    kText,
+    kSequence,
+    kDict,
+    kName,
+    kStorage,
+    kTensor
+  };
   Kind kind = Kind::kNone;
   int64_t number = 0;                        // kBool, kNumber
   std::string text;                          // kText, kName ("module name")

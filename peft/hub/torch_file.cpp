@@ -189,8 +189,8 @@ std::vector<TensorEntry> parse_archive(const Input& input, const Place& director
   return entries_of(input, unpickler.value(), storages);
 }
 
-// Three pickles that describe the machine, the dict, the storages' keys; then each storage: how many
-// numbers, and they.
+// Three pickles that describe the machine, the dict, the storages' keys; then each storage: how
+// many numbers, and they.
 std::vector<TensorEntry> parse_legacy(const Input& input) {
   constexpr uint64_t kMostPickleBytes = uint64_t{1} << 26;
   const std::string bytes = input.read(0, std::min(input.bytes(), kMostPickleBytes));

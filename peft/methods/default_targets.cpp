@@ -7,7 +7,11 @@ namespace rankwise {
 namespace {
 
 const std::vector<DefaultTargets> kTargets = {
-    {"bert", {"query", "value"}, {"key", "value", "output.dense"}, {"output.dense"}, {"query", "value"}},
+    {"bert",
+     {"query", "value"},
+     {"key", "value", "output.dense"},
+     {"output.dense"},
+     {"query", "value"}},
     {"gemma2",
      {"q_proj", "v_proj"},
      {"q_proj", "v_proj", "down_proj"},

@@ -115,7 +115,7 @@ void Ia3::attach(Sites& sites, const AttachOptions& options) {
   train_modules(sites, targets_.saved_modules(), trainables_);
 }
 
-void Ia3::merge_into(Sites& sites) {
+void Ia3::merge_into(Sites&) {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < adapted_.size(); ++i) {
     Linear& linear = *adapted_[i];
@@ -124,7 +124,6 @@ void Ia3::merge_into(Sites& sites) {
       linear.bias = linear.bias * adapters_[i].scale.view(-1);
     linear.adapter = nullptr;
   }
-  for (const NamedTensor& parameter : sites.tensors) *parameter.tensor = parameter.tensor->detach();
 }
 
 }  // namespace

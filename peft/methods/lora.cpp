@@ -1,5 +1,5 @@
-// LoRA: y = W x + b + s · B A dropout(x) (Hu et al., 2021; peft's tuners/lora), its options and files.
-// The products are in lora_linear.cpp.
+// LoRA: y = W x + b + s · B A dropout(x) (Hu et al., 2021; peft's tuners/lora), its options and
+// files. The products are in lora_linear.cpp.
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -124,14 +124,13 @@ std::vector<Method::Target> Lora::targets() const {
   return list;
 }
 
-void Lora::merge_into(Sites& sites) {
+void Lora::merge_into(Sites&) {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < adapted_.size(); ++i) {
     Linear& linear = *adapted_[i];
     linear.weight = adapters_[i].merged(linear);
     linear.adapter = nullptr;
   }
-  for (const NamedTensor& parameter : sites.tensors) *parameter.tensor = parameter.tensor->detach();
 }
 
 void Lora::read_config(const Json& config) {

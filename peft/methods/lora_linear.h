@@ -1,5 +1,5 @@
-// A low-rank pair beside a frozen linear, with or without DoRA's magnitudes: one node of the autograd
-// graph.
+// A low-rank pair beside a frozen linear, with or without DoRA's magnitudes: one node of the
+// autograd graph.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +16,8 @@ struct LoraAdapter : LinearAdapter {
   uint32_t site = 0;
 
   // LoRA: W x + bias + s · B A x̃, x̃ = dropout(x).
-  // DoRA: W x + bias + (g − 1) · W x̃ + g · s · B A x̃, g = magnitude / ‖W + s · B A‖ of each row, the
-  // norm being a constant for the gradient (Liu et al., 2024; peft's tuners/lora/dora.py).
+  // DoRA: W x + bias + (g − 1) · W x̃ + g · s · B A x̃, g = magnitude / ‖W + s · B A‖ of each row,
+  // the norm being a constant for the gradient (Liu et al., 2024; peft's tuners/lora/dora.py).
   at::Tensor forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const override;
 
   // Starts DoRA: magnitudes that change nothing.

@@ -4,10 +4,10 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <optional>
 
 #include "peft/base/draw.h"
 #include "peft/methods/method.h"
-#include "peft/methods/trained_base.h"
 #include "peft/methods/virtual_tokens.h"
 
 namespace rankwise {
@@ -113,8 +113,7 @@ void PTuning::attach(Sites& sites, const AttachOptions& options) {
          train(name + ".bias", draw_uniform({out}, bound, options.seed, name + ".bias"))});
   }
   virtual_tokens_.attach(sites, tokens_, [this] { return made(); });
-  saved_modules_ = sites.head_modules.empty() ? Json() : Json(sites.head_modules);
-  train_modules(sites, sites.head_modules, trainables_, "base_model.");
+  saved_modules_ = train_head(sites, trainables_);
 }
 
 }  // namespace

@@ -3,11 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
+#include <optional>
 
 #include "peft/base/draw.h"
 #include "peft/methods/method.h"
-#include "peft/methods/trained_base.h"
 #include "peft/methods/virtual_tokens.h"
 
 namespace rankwise {
@@ -16,7 +17,7 @@ namespace {
 // The numbers of all slots, [n, slots · size]: as they are, or made by a small network.
 struct Prefix {
   int64_t tokens = 0, size = 0, slots = 0;
-  at::Tensor embeddings;                              // [n, slots · size], or [n, size] of a network
+  at::Tensor embeddings;  // [n, slots · size]; of a network: what it reads, [n, size]
   at::Tensor first, first_bias, second, second_bias;  // of the network; undefined: none
 
   at::Tensor slot(int64_t number) const {  // [n, size]
@@ -91,7 +92,7 @@ class PrefixTuning : public Method {
   void place(Sites& sites);
 
   int64_t tokens_ = 20;
-  bool projection_ = false, from_file_ = false;
+  bool projection_ = false;
   std::optional<int64_t> hidden_;
   std::string init_, layout_ = "each";
   Json original_, saved_modules_;
@@ -104,7 +105,6 @@ class PrefixTuning : public Method {
 
 void PrefixTuning::read_config(const Json& config) {
   original_ = config;
-  from_file_ = true;
   tokens_ = virtual_tokens_in(config);
   layout_ = config.value("prefix_layout", Json("peft")) == "each" ? "each" : "peft";
 }
@@ -122,8 +122,7 @@ void PrefixTuning::attach(Sites& sites, const AttachOptions& options) {
   prefix_.slots = 2 * std::ssize(attentions_);
   make_prefix(options.seed);
   place(sites);
-  saved_modules_ = sites.head_modules.empty() ? Json() : Json(sites.head_modules);
-  train_modules(sites, sites.head_modules, trainables_, "base_model.");
+  saved_modules_ = train_head(sites, trainables_);
 }
 
 void PrefixTuning::make_prefix(uint64_t seed) {
@@ -134,7 +133,7 @@ void PrefixTuning::make_prefix(uint64_t seed) {
     trainables_.push_back({name, tensor, !name.ends_with("bias")});
   };
   // A folder holds what the network made: that goes on training as it is.
-  if (!projection_ || from_file_) {
+  if (!projection_ || original_.is_object()) {
     train("prompt_embeddings", prefix_.embeddings,
           init_ == "zero" ? at::zeros({tokens_, width})
                           : draw_normal({tokens_, width}, 1, seed, "prompt_embeddings"));

@@ -2,9 +2,10 @@
 // train.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "peft/base/draw.h"
 #include "peft/methods/method.h"
-#include "peft/methods/trained_base.h"
 #include "peft/methods/virtual_tokens.h"
 
 namespace rankwise {
@@ -51,8 +52,7 @@ class PromptTuning : public Method {
     embeddings_.set_requires_grad(true);
     trainables_.push_back({"prompt_embeddings", embeddings_});
     virtual_tokens_.attach(sites, tokens_, [this] { return embeddings_; });
-    saved_modules_ = sites.head_modules.empty() ? Json() : Json(sites.head_modules);
-    train_modules(sites, sites.head_modules, trainables_, "base_model.");
+    saved_modules_ = train_head(sites, trainables_);
   }
 
   std::vector<Trainable>& trainables() override { return trainables_; }

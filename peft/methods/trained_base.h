@@ -10,7 +10,8 @@
 namespace rankwise {
 
 // Puts a float32 copy that trains in the place of every parameter of the modules whose name ends
-// with one of `modules`; their names in files begin with `prefix`. Errors: kUsage: a module of `asked_for` that matches nothing.
+// with one of `modules`; their names in files begin with `prefix`. Errors: kUsage: a module of
+// `asked_for` that matches nothing.
 void train_modules(Sites& sites, const std::vector<std::string>& modules,
                    std::vector<Trainable>& trainables,
                    const std::string& prefix = "base_model.model.");

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "distributed/core/error.h"
+#include "peft/methods/trained_base.h"
 
 namespace rankwise {
 
@@ -30,6 +31,11 @@ int64_t virtual_tokens_in(const Json& config) {
   if (!tokens.is_number_integer() || tokens.get<int64_t>() < 1)
     throw model_error("adapter_config.json: 'num_virtual_tokens' is {}", tokens.dump());
   return tokens.get<int64_t>();
+}
+
+Json train_head(Sites& sites, std::vector<Trainable>& trainables) {
+  train_modules(sites, sites.head_modules, trainables, "base_model.");
+  return sites.head_modules.empty() ? Json() : Json(sites.head_modules);
 }
 
 PromptShape prompt_shape(const Sites& sites) {

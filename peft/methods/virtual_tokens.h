@@ -5,9 +5,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
-#include "peft/base/layers.h"
-#include "peft/hub/json.h"
+#include "peft/methods/method.h"
 
 namespace rankwise {
 
@@ -24,6 +24,10 @@ class VirtualTokens : public InputAdapter {
 
 // num_virtual_tokens of an adapter_config.json. Errors: kModel: none, or no number above 0.
 int64_t virtual_tokens_in(const Json& config);
+
+// Trains the head of the task, under the names of peft's prompt methods. Returns modules_to_save of
+// their configs.
+Json train_head(Sites& sites, std::vector<Trainable>& trainables);
 
 // What peft's configs say of a model for virtual tokens: token_dim, num_layers,
 // num_attention_heads, num_transformer_submodules (2: an encoder-decoder).

@@ -143,7 +143,9 @@ void AdaptedModel::merge(at::ScalarType type) {
   Sites& sites = base_.base->sites;
   method_->merge_into(sites);
   for (const NamedTensor& parameter : sites.tensors) {
-    if (type != at::kFloat) *parameter.tensor = parameter.tensor->to(type).to(at::kFloat);
+    at::Tensor& value = *parameter.tensor;
+    value = value.detach();
+    if (type != at::kFloat) value = value.to(type).to(at::kFloat);
   }
 }
 

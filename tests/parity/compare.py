@@ -2,7 +2,10 @@
 
 import json
 import os
+import pathlib
 import subprocess
+import sys
+import tempfile
 
 BINARY = os.environ.get("RANKWISE_BINARY", "build/rankwise")
 ENVIRONMENT = dict(
@@ -24,6 +27,20 @@ class Differences:
 
     def close(self, ours, theirs, tolerance, where):
         self.check(abs(ours - theirs) <= tolerance, where, f"{ours:.7g}, Hugging Face {theirs:.7g}, allowed {tolerance:.1e}")
+
+
+def run_cases(title, cases, differences):
+    """Calls each case (name → function) with a folder of its own, says what was found and exits."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, case in cases.items():
+            folder = pathlib.Path(scratch) / name.replace(" ", "-")
+            folder.mkdir()
+            try:
+                case(folder)
+            except Exception as error:  # one broken case must not hide the others
+                differences.check(False, name, f"{type(error).__name__}: {error}")
+    print(f"{title}: {differences.compared} comparisons, {differences.found} differ")
+    sys.exit(1 if differences.found or not differences.compared else 0)
 
 
 def command(*words, ranks=1, threads=1):

@@ -13,7 +13,6 @@ import os
 import pathlib
 import random
 import sys
-import tempfile
 
 sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is called like a library
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
@@ -21,7 +20,7 @@ import heads
 import tiny_bert
 import torch
 import transformers as T
-from compare import Differences, call
+from compare import Differences, call, run_cases
 
 DECODERS = ["gpt2", "opt", "opt_post", "llama", "mistral", "qwen2", "qwen3", "gemma2"]
 GGUF = pathlib.Path(__file__).resolve().parents[2] / ".assets" / "SmolLM2-135M-Instruct.gguf"
@@ -130,21 +129,10 @@ def main():
     torch.set_num_threads(1)
     print(f"seed {args.seed}", flush=True)
     source, differences = random.Random(args.seed), Differences()
-    with tempfile.TemporaryDirectory() as scratch:
-        cases = {family: lambda folder, f=family, c=config: compare(f, c, folder, source, differences) for family, config in configs(source).items()}
-        if GGUF.exists():
-            cases["gguf"] = lambda folder: compare_gguf(folder, differences)
-        for family, case in cases.items():
-            if args.family and family not in args.family:
-                continue
-            folder = pathlib.Path(scratch) / family
-            folder.mkdir()
-            try:
-                case(folder)
-            except Exception as error:  # one broken case must not hide the others
-                differences.check(False, family, f"{type(error).__name__}: {error}")
-    print(f"generation: {differences.compared} comparisons, {differences.found} differ")
-    sys.exit(1 if differences.found or not differences.compared else 0)
+    cases = {family: lambda folder, f=family, c=config: compare(f, c, folder, source, differences) for family, config in configs(source).items()}
+    if GGUF.exists():
+        cases["gguf"] = lambda folder: compare_gguf(folder, differences)
+    run_cases("generation", {family: case for family, case in cases.items() if not args.family or family in args.family}, differences)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,15 @@ Exits with 1 if anything differs.
 import argparse
 import json
 import os
-import pathlib
 import random
 import sys
-import tempfile
 
 sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is called like a library
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
 import tiny_bert
 import torch
 import transformers as T
-from compare import Differences, call, metrics
+from compare import Differences, call, metrics, run_cases
 from peft import IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file
 
@@ -203,19 +201,13 @@ def main():
     torch.set_num_threads(1)
     print(f"seed {args.seed}", flush=True)
     source, differences = random.Random(args.seed), Differences()
-    with tempfile.TemporaryDirectory() as scratch:
-        for family, config in configs(source).items():
-            for task, method in [(task, "lora") for task in CLASSES] + [("SEQ_CLS", method) for method in METHODS if method != "lora"]:
-                if (family, task) in LACKS or (family, method) in REFUSED or (args.family and family not in args.family):
-                    continue
-                folder = pathlib.Path(scratch) / f"{family}-{task}-{method}"
-                folder.mkdir()
-                try:
-                    compare(family, task, method, config, folder, source, differences)
-                except Exception as error:  # one broken case must not hide the others
-                    differences.check(False, f"{family} {task} {method}", f"{type(error).__name__}: {error}")
-    print(f"heads: {differences.compared} comparisons, {differences.found} differ")
-    sys.exit(1 if differences.found or not differences.compared else 0)
+    cases = {}
+    for family, config in configs(source).items():
+        for task, method in [(task, "lora") for task in CLASSES] + [("SEQ_CLS", method) for method in METHODS if method != "lora"]:
+            if (family, task) in LACKS or (family, method) in REFUSED or (args.family and family not in args.family):
+                continue
+            cases[f"{family} {task} {method}"] = lambda folder, which=(family, task, method, config): compare(*which, folder, source, differences)
+    run_cases("heads", cases, differences)
 
 
 if __name__ == "__main__":

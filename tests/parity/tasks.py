@@ -13,11 +13,9 @@ Each on one rank and on three: the bytes must be the same. Exits with 1 if anyth
 import argparse
 import json
 import os
-import pathlib
 import random
 import re
 import sys
-import tempfile
 
 sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is called like a library
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TRANSFORMERS_VERBOSITY="error")
@@ -25,7 +23,7 @@ import numpy
 import tiny_bert
 import torch
 import transformers as T
-from compare import Differences, call, metrics
+from compare import Differences, call, metrics, run_cases
 from peft import LoraConfig, get_peft_model
 from run_qa import answers_of, f1, features_of_questions, normal, right_answers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -321,16 +319,10 @@ def main():
     torch.set_num_threads(1)
     print(f"seed {args.seed}", flush=True)
     differences = Differences()
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in args.cases or CASES:
-            folder = pathlib.Path(scratch) / name
-            folder.mkdir()
-            try:
-                CASES[name](Case(folder, random.Random(f"{args.seed} {name}"), differences))
-            except Exception as error:  # one broken case must not hide the others
-                differences.check(False, name, f"{type(error).__name__}: {error}")
-    print(f"tasks: {differences.compared} comparisons, {differences.found} differ")
-    sys.exit(1 if differences.found or not differences.compared else 0)
+    def started(name):
+        return lambda folder: CASES[name](Case(folder, random.Random(f"{args.seed} {name}"), differences))
+
+    run_cases("tasks", {name: started(name) for name in args.cases or CASES}, differences)
 
 
 if __name__ == "__main__":
