@@ -20,7 +20,7 @@ struct Example {
   std::vector<int32_t> input_ids;
   std::vector<int32_t> token_type_ids;  // empty: all 0
   std::vector<int32_t> labels;  // one class, or one id a token with -100 = ignored; empty: no label
-  std::vector<float> values;    // of a regression in place of labels: one number
+  std::vector<float> values = {};  // of a regression in place of labels: one number
 };
 
 class TokenFile;

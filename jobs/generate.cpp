@@ -98,9 +98,9 @@ void Generate::check() const {
     throw usage_error("--task_type {} makes no text", name_of(task));
 }
 
-EarlyStopping early_stopping(const Json& value) {
-  if (value == "never") return EarlyStopping::kNever;
-  return value == true || value == "true" ? EarlyStopping::kYes : EarlyStopping::kNo;
+BeamStopping early_stopping(const Json& value) {
+  if (value == "never") return BeamStopping::kNever;
+  return value == true || value == "true" ? BeamStopping::kYes : BeamStopping::kNo;
 }
 
 // The command line, else generation_config.json, else config.json, else the defaults.
@@ -217,6 +217,7 @@ Outcome Generate::run(JobContext& context, Fields&) {
   });
   communicator.enter_phase("generation");
   std::vector<int64_t> lengths;
+  lengths.reserve(inputs.size());
   for (const PromptRow& input : inputs) lengths.push_back(std::ssize(input.ids));
   const std::vector<UnitRows> units = Plan(lengths, unit_rows_, unit_rows_, 0).in_order(unit_rows_);
   const World& world = communicator.world();

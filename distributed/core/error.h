@@ -23,8 +23,8 @@ inline constexpr int kExitStopped = 75;  // stopped on request and saved
 
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, std::string message, std::string hint = {})
-      : std::runtime_error(std::move(message)), kind_(kind), hint_(std::move(hint)) {}
+  Error(ErrorKind kind, const std::string& message, std::string hint = {})
+      : std::runtime_error(message), kind_(kind), hint_(std::move(hint)) {}
 
   ErrorKind kind() const { return kind_; }
   const std::string& hint() const { return hint_; }  // what to do about it; may be empty

@@ -14,7 +14,7 @@ std::string ParameterCounts::text() const {
   const auto grouped = [](int64_t number) {
     std::string digits = std::to_string(number);
     for (auto at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3)
-      digits.insert(static_cast<size_t>(at), ",");
+      digits.insert(static_cast<size_t>(at), 1, ',');
     return digits;
   };
   return fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}",

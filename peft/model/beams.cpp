@@ -103,9 +103,9 @@ class Search {
 
   bool can_improve() const {
     if (ended_.size() < beams()) return true;
-    if (options_.early_stopping == EarlyStopping::kYes) return false;
+    if (options_.early_stopping == BeamStopping::kYes) return false;
     const bool longest =
-        options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
+        options_.early_stopping == BeamStopping::kNever && options_.length_penalty > 0;
     return running_[0].score / divisor(longest ? most_new_ : new_tokens_) > ended_.back().score;
   }
 

@@ -10,7 +10,7 @@
 
 namespace rankwise {
 
-enum class EarlyStopping { kNo, kYes, kNever };  // false, true, "never"
+enum class BeamStopping { kNo, kYes, kNever };  // false, true, "never"
 
 // By the names of transformers' GenerationConfig.
 struct GenerationOptions {
@@ -23,7 +23,7 @@ struct GenerationOptions {
   double repetition_penalty = 1;
   int64_t num_beams = 1;  // more: without do_sample, at least num_return_sequences
   double length_penalty = 1;
-  EarlyStopping early_stopping = EarlyStopping::kNo;
+  BeamStopping early_stopping = BeamStopping::kNo;
   uint64_t seed = 42;
   std::vector<int64_t> eos_token_ids;  // empty: nothing ends a text but its length
   int64_t decoder_start_token = 0;     // of an encoder-decoder

@@ -19,11 +19,11 @@ namespace {
 const std::string kPrefix = "base_model.model.";
 
 // What GGUF calls a base, and its heads.
-struct Base {
+struct BaseShape {
   std::string architecture;
   int64_t heads, key_value_heads, layers;
 
-  explicit Base(const Config& config)
+  explicit BaseShape(const Config& config)
       : architecture(config.text("model_type")),
         heads(config.integer("num_attention_heads")),
         key_value_heads(config.integer("num_key_value_heads", heads)),
@@ -115,7 +115,7 @@ void check_heads(const std::filesystem::path& file, const std::string& module, i
                       rows, heads);
 }
 
-Pairs read_pairs(const Gguf& gguf, const Base& base) {
+Pairs read_pairs(const Gguf& gguf, const BaseShape& base) {
   Pairs pairs;
   for (TensorEntry entry : gguf.tensors) {
     const std::string end_a = ".weight.lora_a", end_b = ".weight.lora_b";
@@ -152,7 +152,7 @@ std::set<std::string> targets(const Pairs& pairs, int64_t layers) {
   return names;
 }
 
-Json config_of(const Pairs& pairs, double alpha, const Base& base, const std::string& base_name) {
+Json config_of(const Pairs& pairs, double alpha, const BaseShape& base, const std::string& base_name) {
   std::map<int64_t, size_t> modules_by_rank;
   for (const auto& [module, pair] : pairs) ++modules_by_rank[pair.rank()];
   const int64_t rank =
@@ -179,7 +179,7 @@ Json config_of(const Pairs& pairs, double alpha, const Base& base, const std::st
 }  // namespace
 
 std::string lora_to_gguf(const AdapterFolder& adapter, const Config& base_config) {
-  const Base base(base_config);
+  const BaseShape base(base_config);
   const Scales scales(adapter);
   std::vector<TensorBytes> tensors;
   for (const auto& [path, pair] : pairs_of(adapter)) {
@@ -207,7 +207,7 @@ std::string lora_to_gguf(const AdapterFolder& adapter, const Config& base_config
 std::map<std::string, std::string> gguf_to_lora(const std::filesystem::path& file,
                                                 const Config& base_config,
                                                 const std::string& base_name) {
-  const Base base(base_config);
+  const BaseShape base(base_config);
   const Gguf gguf = read_gguf(file);
   for (const auto& [key, expected] : {std::pair{"general.type", std::string("adapter")},
                                       {"adapter.type", "lora"},

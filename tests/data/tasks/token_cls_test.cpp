@@ -18,7 +18,7 @@ Json golden() {
   return parse_json(text, "entities.json", ErrorKind::kInternal);
 }
 
-std::unique_ptr<Task> task(TaskType type, std::vector<std::string> labels = {}) {
+std::unique_ptr<Task> tagger(TaskType type, std::vector<std::string> labels = {}) {
   const std::filesystem::path unnamed;
   auto task = make_task(type, DataOptions(), Config(Json::object(), unnamed));
   if (!labels.empty()) task->fix_labels(std::move(labels));
@@ -34,7 +34,7 @@ Example encode(const Task& task, const std::string& json, int64_t max_length = 1
 }
 
 TEST(TokenCls, AWordsFirstPieceHasItsTag) {
-  const auto tags = task(TaskType::kTokenCls, {"B-X", "O"});
+  const auto tags = tagger(TaskType::kTokenCls, {"B-X", "O"});
   const Example example = encode(*tags, R"({"tokens":["ab","","c"],"tags":["O","O","B-X"]})");
   EXPECT_EQ(example.input_ids, (Ids{1, 'a', 'b', 'c', 2}));
   EXPECT_EQ(example.labels, (Ids{-100, 1, -100, 0, -100}));
@@ -43,7 +43,7 @@ TEST(TokenCls, AWordsFirstPieceHasItsTag) {
 }
 
 TEST(TokenCls, ReadyMadeRowsKeepIgnoredLabels) {
-  const auto tags = task(TaskType::kTokenCls, {"0", "1", "2"});
+  const auto tags = tagger(TaskType::kTokenCls, {"0", "1", "2"});
   EXPECT_EQ(encode(*tags, R"({"input_ids":[5,6,7],"labels":[-100,2,0]})").labels,
             (Ids{-100, 2, 0}));
   const std::string shorter =
@@ -100,7 +100,7 @@ TEST(TokenCls, ScoresAreThoseOfSeqevalHoweverRowsAreSplit) {
 }
 
 TEST(QuestionAns, TheBestSpanIsJudged) {
-  const auto answers = task(TaskType::kQuestionAns);
+  const auto answers = tagger(TaskType::kQuestionAns);
   EXPECT_EQ(
       encode(*answers, R"({"input_ids":[5,6,7],"start_positions":1,"end_positions":2})").labels,
       (Ids{1, 2}));
