@@ -210,6 +210,7 @@ ChatText ChatTemplate::render_turns(const OrderedJson& conversation, bool add_ge
 }
 
 std::string chat_template_text(const fs::path& folder) {
+  if (is_gguf(folder)) return gguf_tokenizer(read_gguf(folder)).chat_template.value_or("");
   std::string text;
   for (const char* name : {"chat_template.jinja", "tokenizer_config.json"}) {
     const fs::path file = folder / name;

@@ -16,7 +16,7 @@ namespace {
 
 class Generate : public Job {
  public:
-  Generate() { model_.task_type = "CAUSAL_LM"; }
+  Generate() { model_.default_task = TaskType::kCausalLm; }
   void declare(Fields& fields) override;
   Outcome run(JobContext& context, Fields& fields) override;
 

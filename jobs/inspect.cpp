@@ -36,6 +36,7 @@ class Inspect : public Job {
 
 Outcome Inspect::run(JobContext& context, Fields& fields) {
   if (model_.model_name_or_path.empty()) throw usage_error("--model_name_or_path must be given");
+  model_.choose_task();
   const std::filesystem::path folder = find_model(model_.model_name_or_path, context.hub_cache);
   DataOptions data;
   data.num_labels = num_labels_;

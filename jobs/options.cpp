@@ -3,6 +3,7 @@
 
 #include "distributed/core/error.h"
 #include "jobs/training/schedule.h"
+#include "peft/hub/adapter_folder.h"
 
 namespace rankwise {
 
@@ -15,6 +16,7 @@ void ModelOptions::declare_base(Fields& fields) {
   fields.add("task_type", task_type, "what the head does")
       .one_of({"SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "CAUSAL_LM", "SEQ_2_SEQ_LM",
                "FEATURE_EXTRACTION"})
+      .default_text(fmt::format("the adapter's, else {}", name_of(default_task)))
       .changes_result();
   fields.add("torch_dtype", torch_dtype, "type in which the base is held")
       .one_of({"float32", "bfloat16", "float16"})
@@ -33,6 +35,14 @@ void ModelOptions::declare_base(Fields& fields) {
 void ModelOptions::declare_adapter(Fields& fields) {
   fields.add("adapter_name_or_path", adapter_name_or_path, "adapter folder to start from or to use")
       .changes_result();
+}
+
+void ModelOptions::choose_task() {
+  if (!task_type.empty()) return;
+  Json of_adapter;
+  if (adapter_name_or_path.size() == 1)
+    of_adapter = read_adapter_folder(adapter_name_or_path.front()).config.value("task_type", Json());
+  task_type = of_adapter.is_string() ? of_adapter.get<std::string>() : name_of(default_task);
 }
 
 void MachineOptions::declare(Fields& fields) {

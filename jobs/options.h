@@ -9,13 +9,15 @@
 #include "distributed/core/field.h"
 #include "jobs/training/optimizer.h"
 #include "jobs/training/parameter_groups.h"
+#include "peft/base/task.h"
 
 namespace rankwise {
 
 struct ModelOptions {
   std::string model_name_or_path;
   std::vector<std::string> adapter_name_or_path;
-  std::string task_type = "SEQ_CLS";
+  std::string task_type;  // empty: see choose_task()
+  TaskType default_task = TaskType::kSeqCls;
   std::string torch_dtype = "float32";
   bool bf16 = false;
   std::string base_dtype = "unpack";
@@ -24,6 +26,8 @@ struct ModelOptions {
 
   void declare_base(Fields& fields);     // which model, which task, held how
   void declare_adapter(Fields& fields);  // which adapter folder
+  // Where no task is given: the adapter folder's, else default_task. Errors: kModel.
+  void choose_task();
 };
 
 struct MachineOptions {

@@ -86,12 +86,13 @@ void check_bounds(const Json& config, Method& scratch) {
 
 }  // namespace
 
-Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
+Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check) {
   context.communicator.limit_waits(machine.hang_timeout);
   at::set_num_threads(static_cast<int>(machine.threads.value_or(context.default_threads)));
   together(context.communicator, "checking the options", [&] {
     machine.check();
+    model.choose_task();
     check();
   });
   std::optional<Setup> setup;
@@ -109,7 +110,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOpti
       throw usage_error("--adapter_name_or_path takes one folder here");
     if (!model.adapter_name_or_path.empty())
       setup->adapter = read_adapter_folder(model.adapter_name_or_path.front());
-    setup->tokenizer = load_tokenizer(folder);
+    setup->tokenizer = load_tokenizer_if_usable(folder);
     DataOptions known = data;
     if (!known.num_labels && made_for_regression(*setup, data)) known.num_labels = 1;
     setup->task = make_task(setup->task_type, known, setup->config);

@@ -29,10 +29,10 @@ struct Setup {
   std::optional<int64_t> positions;  // tokens of a row that the model has positions for
 };
 
-// Collective. What a job begins with: waits are limited, threads set, options refused that
-// contradict each other (check throws), the model's and the adapter's folder read. Labels of an
+// Collective. What a job begins with: waits are limited, threads set, the task chosen, options
+// refused that contradict each other (check throws), the model's and the adapter's folder read. Labels of an
 // adapter folder are fixed in the task. Errors (all ranks): kUsage, kModel.
-Setup set_up(JobContext& context, const MachineOptions& machine, const ModelOptions& model,
+Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check);
 
 int64_t token_types(const Setup& setup);  // that the model knows

@@ -27,6 +27,7 @@ TokenFileSettings token_file_settings(const Setup& setup, const DataOptions& dat
           {"token_types", std::to_string(token_types(setup))},
           {"regression", setup.task->regression() ? "true" : "false"},
           {"max_length", std::to_string(setup.max_length)},
+          {"max_source_length", text_of(data.max_source_length)},
           {"max_target_length", text_of(data.max_target_length)},
           {"block_size", text_of(data.block_size)},
           {"doc_stride", text_of(data.doc_stride)},
@@ -37,6 +38,7 @@ TokenFileSettings expected_settings(const Setup& setup, const DataOptions& data)
   TokenFileSettings settings = token_file_settings(setup, data);
   settings.erase("columns");
   if (!data.max_length) settings.erase("max_length");
+  if (!data.max_source_length) settings.erase("max_source_length");
   if (!data.max_target_length) settings.erase("max_target_length");
   if (!data.block_size) settings.erase("block_size");
   if (!data.doc_stride) settings.erase("doc_stride");

@@ -150,10 +150,11 @@ class Seq2SeqLm : public LanguageModel {
   EncodedRow encode(const Row& row, const std::filesystem::path& file,
                     const RowLimits& limits) const override {
     const Columns columns(row, file);
-    RowLimits target_limits = limits;
+    RowLimits source_limits = limits, target_limits = limits;
+    source_limits.max_length = options_.max_source_length.value_or(limits.max_length);
     target_limits.max_length = options_.max_target_length.value_or(limits.max_length);
     const bool ready = columns.find("input_ids");
-    EncodedRow encoded = ready ? ready_made(columns, limits) : EncodedRow{{{}}};
+    EncodedRow encoded = ready ? ready_made(columns, source_limits) : EncodedRow{{{}}};
     Example& example = encoded.examples[0];
     bool target_truncated = false;
     if (ready) {
@@ -162,7 +163,7 @@ class Seq2SeqLm : public LanguageModel {
       if (target_truncated) example.labels.resize(static_cast<size_t>(target_limits.max_length));
     } else {
       Encoding source =
-          tokenised(columns, columns.text(options_.source_column), std::nullopt, limits);
+          tokenised(columns, columns.text(options_.source_column), std::nullopt, source_limits);
       Encoding target =
           tokenised(columns, columns.text(options_.target_column), std::nullopt, target_limits);
       encoded.truncated = source.truncated;

@@ -32,6 +32,7 @@ void check_task_of_options(TaskType type, const DataOptions& options) {
   only(options.block_size.has_value(), "block_size", TaskType::kCausalLm);
   only(options.doc_stride.has_value(), "doc_stride", TaskType::kQuestionAns);
   only(options.pooling != DataOptions().pooling, "pooling", TaskType::kFeatureExtraction);
+  only(options.max_source_length.has_value(), "max_source_length", TaskType::kSeq2SeqLm);
   only(options.max_target_length.has_value(), "max_target_length", TaskType::kSeq2SeqLm);
 }
 
@@ -70,6 +71,12 @@ void DataOptions::declare(Fields& fields) {
            "CAUSAL_LM: join all texts' tokens and cut them into blocks of so many")
       .at_least(1)
       .default_text("a row is a text")
+      .changes_result();
+  fields
+      .add("max_source_length", max_source_length,
+           "SEQ_2_SEQ_LM: tokens of a source; longer ones are cut")
+      .at_least(1)
+      .default_text("max_length")
       .changes_result();
   fields
       .add("max_target_length", max_target_length,

@@ -71,6 +71,10 @@ class Tokenizer {
 // supported, named.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
 
+// The same, but a tokenizer that cannot be read is no error until something asks for a token: each
+// such call then throws that error. Rows of ids need none.
+std::unique_ptr<Tokenizer> load_tokenizer_if_usable(const std::filesystem::path& model_folder);
+
 // Text while ids arrive, whole characters only. What add() and finish() return, joined, is decode()
 // of all ids; but a run of single bytes (<0xE4>) that is no UTF-8 is not taken back, nor do the
 // classes of spiece.model change what stands before a special token that is kept.

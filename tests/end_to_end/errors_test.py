@@ -77,6 +77,12 @@ class Errors(unittest.TestCase):
             rows = '{"input_ids": [2, 5, 3], "labels": 0}\n{"input_ids": [2, %s, 3], "labels": 1}\n' % wrong
             self.fails(3, "ids.jsonl:2", "input_ids", wrong, rows=self.file("ids.jsonl", rows))
 
+    def test_a_tokenizer_that_is_not_supported_matters_to_text_only(self):
+        (self.model / "tokenizer.json").write_text(json.dumps({"model": {"type": "Phonetic", "vocab": {}}}))
+        self.fails(4, "tokenizer.json", "Phonetic")
+        ids = self.file("ids.jsonl", '{"input_ids": [2, 5, 3], "labels": 0}\n{"input_ids": [2, 6, 3], "labels": 1}\n')
+        support.call("finetune", "--model_name_or_path", self.model, "--train_file", ids, "--output_dir", self.folder / "ids", "--max_steps", 1)
+
     def test_token_types_that_the_model_does_not_know(self):
         rows = '{"input_ids": [2, 5, 3], "labels": 0}\n{"input_ids": [2, 5, 3], "token_type_ids": [0, 7, 0], "labels": 1}\n'
         self.fails(3, "types.jsonl:2: ", "token_type_ids", rows=self.file("types.jsonl", rows))

@@ -114,6 +114,23 @@ class Generate(unittest.TestCase):
         plain = make_gguf(self.folder / "plain.gguf", **{"tokenizer.chat_template": "{{ raise_exception('no') }}"})
         self.fails(3, "the chat template says (line 1): no", "--prompt", "he", "--chat", model=plain)
 
+    def test_a_store_made_with_another_chat_template_is_refused(self):
+        rows = self.file("chat.jsonl", *(json.dumps({"messages": [{"role": "user", "content": "he"}, {"role": "assistant", "content": word}]}) for word in ("hello", "world")))
+        options = ("--task_type", "CAUSAL_LM", "--train_file")
+        support.call("prepare", "--model_name_or_path", self.model, *options, rows, "--output_file", self.folder / "chat.h5")
+        train = (*options, self.folder / "chat.h5", "--output_dir", self.folder / "chat", "--max_steps", 1)
+        support.call("finetune", "--model_name_or_path", self.model, *train)
+        other = make_gguf(self.folder / "other.gguf", **{"tokenizer.chat_template": TEMPLATE + "."})
+        refused = support.call("finetune", "--model_name_or_path", other, *train, "--overwrite_output_dir", code=3)
+        self.assertIn("chat_template", refused.stderr)
+
+    def test_the_task_is_the_adapters(self):
+        rows = self.file("rows.jsonl", *(json.dumps({"text": f"hello {number}"}) for number in range(4)))
+        support.call("finetune", "--model_name_or_path", self.model, "--task_type", "CAUSAL_LM", "--train_file", rows, "--output_dir", self.folder / "task",
+                     "--max_steps", 1)
+        judged = support.call("evaluate", "--model_name_or_path", self.model, "--adapter_name_or_path", self.folder / "task", "--validation_file", rows)
+        self.assertIn("eval_perplexity", json.loads(judged.stdout))
+
     def test_blocks_that_stay_blocks_give_the_same_text_and_train_the_same(self):
         prompts = self.file("prompts.txt", "hello", "a world of words", "12")
         for more in ((), ("--num_beams", 3), ("--do_sample", "--top_k", 5)):

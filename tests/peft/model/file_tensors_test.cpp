@@ -43,7 +43,7 @@ TEST(FileTensors, GgufAsTransformersReadsIt) {
 TEST(FileTensors, SmolLM2AsTransformersReadsIt) {
   const std::filesystem::path file =
       std::filesystem::path(TESTS_DIR) / ".." / ".assets" / "SmolLM2-135M-Instruct.gguf";
-  if (!std::filesystem::exists(file)) GTEST_SKIP() << "launcher/fetch_assets --all brings " << file;
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "launcher/fetch_assets brings " << file;
   const Json expected = read_json(kFiles / "smollm2.json");
   Json found = Json::object();
   for (const TensorEntry& entry : list_model_tensors(file))
