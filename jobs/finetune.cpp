@@ -42,7 +42,8 @@ class Finetune : public Job {
  private:
   void resolve(JobContext& context, const Fields& fields, const std::optional<Json>& stored);
   std::optional<State> checkpoint(JobContext& context, CheckpointStore* store);
-  std::map<std::string, std::string> settings(const Fields& fields, const AdaptedModel& model,
+  std::map<std::string, std::string> settings(const JobContext& context, const Fields& fields,
+                                              const AdaptedModel& model,
                                               const TokenStore& train) const;
 
   ModelOptions model_;
@@ -153,7 +154,8 @@ void Finetune::resolve(JobContext& context, const Fields& fields,
                      context.communicator.world().ranks);
 }
 
-std::map<std::string, std::string> Finetune::settings(const Fields& fields,
+std::map<std::string, std::string> Finetune::settings(const JobContext& context,
+                                                      const Fields& fields,
                                                       const AdaptedModel& model,
                                                       const TokenStore& train) const {
   std::map<std::string, std::string> settings;
@@ -162,6 +164,7 @@ std::map<std::string, std::string> Finetune::settings(const Fields& fields,
   }
   settings["global_batch_size"] = std::to_string(*training_.global_batch_size);
   settings["threads"] = std::to_string(*machine_.threads);
+  settings["device kind"] = context.device_kind;
   settings["base model"] = model.base().identity;
   settings["training rows"] = train.identity;
   return settings;
@@ -205,7 +208,7 @@ Outcome Finetune::run(JobContext& context, Fields& fields) {
   if (validation) check_room(setup, model, *validation, data_.validation_file);
   if (test) check_room(setup, model, *test, data_.test_file);
   model.use_gradient_checkpointing(training_.gradient_checkpointing);
-  const std::map<std::string, std::string> settings = this->settings(fields, model, train);
+  const std::map<std::string, std::string> settings = this->settings(context, fields, model, train);
 
   std::optional<Trainer> trainer;
   together(communicator, "setting up the training", [&] {

@@ -2,6 +2,8 @@
 // go. A job reads no environment and starts no ranks.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -38,6 +40,8 @@ struct JobContext {
   std::string version;
   std::filesystem::path hub_cache;  // $HF_HOME/hub
   std::chrono::steady_clock::time_point started;
+  at::Device device = at::kCPU;     // of this rank
+  std::string device_kind = "cpu";  // "NVIDIA H200"
   int64_t default_threads = 1;  // a rank: allowed cores / ranks on the node, the same on all ranks
 
   bool stop_requested() const {

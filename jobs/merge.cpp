@@ -131,6 +131,7 @@ void Merge::check() const {
 }
 
 Outcome Merge::run(JobContext& context, Fields&) {
+  context.device = at::kCPU;  // weights are folded in main memory
   Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);

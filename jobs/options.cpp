@@ -41,13 +41,16 @@ void ModelOptions::choose_task() {
   if (!task_type.empty()) return;
   Json of_adapter;
   if (adapter_name_or_path.size() == 1)
-    of_adapter = read_adapter_folder(adapter_name_or_path.front()).config.value("task_type", Json());
+    of_adapter =
+        read_adapter_folder(adapter_name_or_path.front()).config.value("task_type", Json());
   task_type = of_adapter.is_string() ? of_adapter.get<std::string>() : name_of(default_task);
 }
 
 void MachineOptions::declare(Fields& fields) {
   fields.group("machine");
-  fields.add("device", device, "where to compute; auto: cpu for now")
+  fields
+      .add("device", device,
+           "where to compute; auto: cuda where every rank sees a GPU, which is its local rank's")
       .one_of({"auto", "cpu", "cuda"});
   fields
       .add("backend", backend,
@@ -61,10 +64,6 @@ void MachineOptions::declare(Fields& fields) {
       .add("hang_timeout", hang_timeout,
            "seconds without progress before the job ends with the late rank's name")
       .more_than(0);
-}
-
-void MachineOptions::check() const {
-  if (device == "cuda") throw usage_error("--device cuda: computing on GPUs is not supported yet");
 }
 
 void TrainingOptions::declare(Fields& fields) {

@@ -36,8 +36,6 @@ struct MachineOptions {
   bool allow_mixed_hosts = false;
   double hang_timeout = 300;
 
-  void check() const;  // Errors: kUsage: a device that is not supported
-
   void declare(Fields& fields);
 };
 

@@ -91,7 +91,6 @@ Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& m
   context.communicator.limit_waits(machine.hang_timeout);
   at::set_num_threads(static_cast<int>(machine.threads.value_or(context.default_threads)));
   together(context.communicator, "checking the options", [&] {
-    machine.check();
     model.choose_task();
     check();
   });
@@ -126,7 +125,7 @@ Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& m
 int64_t token_types(const Setup& setup) { return setup.config.integer("type_vocab_size", 1); }
 
 RowLimits row_limits(const Setup& setup, bool keep_questions) {
-  return {setup.tokenizer.get(), setup.max_length,    setup.vocabulary,
+  return {setup.tokenizer.get(), setup.max_length,   setup.vocabulary,
           setup.model_folder,    token_types(setup), keep_questions};
 }
 
@@ -134,8 +133,7 @@ namespace {
 
 TokenStore open_store(JobContext& context, Setup& setup, const DataOptions& data,
                       const std::string& file) {
-  TokenStore store =
-      open_token_file(context.communicator, file, expected_settings(setup, data));
+  TokenStore store = open_token_file(context.communicator, file, expected_settings(setup, data));
   together(context.communicator, "labels of " + file, [&] {
     const std::vector<std::string>& known = setup.task->label_names();
     if (known.empty() && setup.task->counts_labels()) setup.task->fix_labels(store.label_names);
@@ -151,10 +149,9 @@ TokenStore open_store(JobContext& context, Setup& setup, const DataOptions& data
 TokenStore prepare_file(JobContext& context, Setup& setup, const DataOptions& data,
                         const std::string& file, bool judged) {
   context.communicator.enter_phase("tokenising " + file);
-  TokenStore store = is_token_file(file)
-                         ? open_store(context, setup, data, file)
-                         : prepare(context.communicator, *setup.task, file,
-                                   row_limits(setup, judged));
+  TokenStore store = is_token_file(file) ? open_store(context, setup, data, file)
+                                         : prepare(context.communicator, *setup.task, file,
+                                                   row_limits(setup, judged));
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);
   return store;
@@ -235,6 +232,7 @@ AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& 
       throw in_adapter_config(*setup.adapter, error);
     }
     if (setup.adapter) model->load(*setup.adapter);
+    model->move_to(context.device);
     if (model->prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
       throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
   });

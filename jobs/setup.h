@@ -30,8 +30,8 @@ struct Setup {
 };
 
 // Collective. What a job begins with: waits are limited, threads set, the task chosen, options
-// refused that contradict each other (check throws), the model's and the adapter's folder read. Labels of an
-// adapter folder are fixed in the task. Errors (all ranks): kUsage, kModel.
+// refused that contradict each other (check throws), the model's and the adapter's folder read.
+// Labels of an adapter folder are fixed in the task. Errors (all ranks): kUsage, kModel.
 Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check);
 

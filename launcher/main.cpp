@@ -88,6 +88,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
                   counted(world.nodes, "node"), counted(threads, "thread"), placement.table);
     terminal.info("to stop and save: kill -USR1 {}", mpirun_of(getpid()).value_or(getpid()));
   }
+  const RankDevice device = with_device(*ranks, text_of(request.fields, "device"), terminal);
   ranks = with_backend(std::move(ranks), text_of(request.fields, "backend"), terminal);
   Communicator& communicator = *ranks;
   std::ostream& out = world.rank == 0 ? std::cout : nowhere;
@@ -101,6 +102,8 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
                      .version = version(),
                      .hub_cache = surroundings.hub_cache,
                      .started = started,
+                     .device = device.device,
+                     .device_kind = device.kind,
                      .default_threads = placement.default_threads};
   communicator.enter_phase("start of the job");
   const Outcome outcome = request.job->run(context, request.fields);

@@ -29,10 +29,10 @@ struct DataOptions {
   std::string prompt_column = "prompt", completion_column = "completion";
   std::string messages_column = "messages";
   std::optional<int64_t> max_source_length, max_target_length;  // SEQ_2_SEQ_LM; default: max_length
-  std::string pooling = "mean";              // FEATURE_EXTRACTION
-  std::optional<int64_t> doc_stride;         // QUESTION_ANS; default: 128
-  std::optional<int64_t> block_size;         // CAUSAL_LM; default: a text a row
-  std::optional<int64_t> max_length;         // default: the model's limit
+  std::string pooling = "mean";                                 // FEATURE_EXTRACTION
+  std::optional<int64_t> doc_stride;                            // QUESTION_ANS; default: 128
+  std::optional<int64_t> block_size;                            // CAUSAL_LM; default: a text a row
+  std::optional<int64_t> max_length;                            // default: the model's limit
   std::optional<int64_t> num_labels;
   bool labels_optional = false;  // no option: whether the job does without labels
   void declare(Fields& fields);

@@ -11,6 +11,10 @@ namespace {
 // Rows [from, from + count) of float32 to row `to` of other rows as wide. Both are contiguous.
 void copy_rows(const at::Tensor& source, int64_t from, int64_t count, at::Tensor& target,
                int64_t to) {
+  if (!source.is_cpu()) {
+    target.narrow(0, to, count).copy_(source.narrow(0, from, count));
+    return;
+  }
   const int64_t size = source.size(1);
   std::memcpy(target.data_ptr<float>() + to * size, source.const_data_ptr<float>() + from * size,
               static_cast<size_t>(count * size) * sizeof(float));

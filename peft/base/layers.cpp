@@ -10,9 +10,13 @@ at::Tensor Linear::operator()(const at::Tensor& x, const Pass& pass) const {
   return rankwise::linear(x, frozen(), bias);
 }
 
+at::Tensor looked_up(const at::Tensor& table, const at::Tensor& index) {
+  return at::embedding(table, index.to(table.device()));
+}
+
 at::Tensor Embedding::rows(const at::Tensor& tokens) const {
   return blocks.bytes.defined() ? unpacked_rows(blocks, tokens)
-                                : at::embedding(table, tokens).to(at::kFloat);
+                                : looked_up(table, tokens).to(at::kFloat);
 }
 
 at::Tensor Embedding::operator()(const PackedText& text) const {

@@ -48,6 +48,9 @@ class InputAdapter {
   virtual at::Tensor put_in(const at::Tensor& words, const PackedText& text) const = 0;
 };
 
+// table [rows, C], index [T] on any device → [T, C]
+at::Tensor looked_up(const at::Tensor& table, const at::Tensor& index);
+
 struct Embedding {
   at::Tensor table;  // [rows, C]; where it stays in blocks: the shape alone
   BlockMatrix blocks;

@@ -108,7 +108,7 @@ class Opt : public Base {
   at::Tensor embed(const Pass& pass) const {
     at::Tensor words = words_(pass.text());
     if (word_size_ != size_) words = project_in_(words, pass);
-    return words + at::embedding(position_table_, pass.positions() + kFirstPositionRow);
+    return words + looked_up(position_table_, pass.positions() + kFirstPositionRow);
   }
 
   // A block's outcome with what went into it.

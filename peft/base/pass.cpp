@@ -2,6 +2,8 @@
 #include "peft/base/pass.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <numeric>
@@ -58,15 +60,34 @@ TokenPlaces::TokenPlaces(const TokenPlaces& all, const std::vector<int64_t>& ind
   }
 }
 
+void TokenPlaces::copy_to(const at::Device& device) {
+  const auto of = [](std::vector<uint32_t>& numbers) {
+    return at::from_blob(numbers.data(), {std::ssize(numbers)}, at::kInt);
+  };
+  on_device_ = at::stack({of(rows), of(positions)}).to(device);
+}
+
+const uint32_t* TokenPlaces::data(int64_t which, const std::vector<uint32_t>& here) const {
+  if (!on_device_.defined()) return here.data();
+  return reinterpret_cast<const uint32_t*>(on_device_.const_data_ptr<int32_t>()) +
+         which * on_device_.size(1);
+}
+
+std::shared_ptr<const TokenPlaces> Pass::placed(TokenPlaces places) const {
+  auto made = std::make_shared<TokenPlaces>(std::move(places));
+  if (!device().is_cpu() && randomness_.training) made->copy_to(device());
+  return made;
+}
+
 Pass::Pass(const Unit& unit, const Randomness& randomness, const PassOptions& options)
     : unit_(&unit),
       text_(&unit.text),
       randomness_(randomness),
       options_(options),
-      places_(std::make_shared<TokenPlaces>(
-          unit.text, unit.rows,
-          first_positions(unit.text,
-                          unit.decoder_text.tokens.defined() ? PassOptions{} : options))) {}
+      places_(placed(
+          TokenPlaces(unit.text, unit.rows,
+                      first_positions(unit.text, unit.decoder_text.tokens.defined() ? PassOptions{}
+                                                                                    : options)))) {}
 
 at::Tensor Pass::positions() const {
   at::Tensor positions = at::empty({std::ssize(places_->positions)}, at::kLong);
@@ -78,8 +99,8 @@ at::Tensor Pass::positions() const {
 Pass Pass::decoder() const {
   Pass decoder = *this;
   decoder.text_ = &unit_->decoder_text;
-  decoder.places_ = std::make_shared<TokenPlaces>(*decoder.text_, unit_->rows,
-                                                  first_positions(*decoder.text_, options_));
+  decoder.places_ =
+      placed(TokenPlaces(*decoder.text_, unit_->rows, first_positions(*decoder.text_, options_)));
   return decoder;
 }
 
@@ -91,13 +112,13 @@ Pass Pass::without_cache() const {
 
 Pass Pass::at(const std::vector<int64_t>& index) const {
   Pass narrowed = *this;
-  narrowed.places_ = std::make_shared<TokenPlaces>(*places_, index);
+  narrowed.places_ = placed(TokenPlaces(*places_, index));
   return narrowed;
 }
 
 kernels::RowDropout Pass::dropout(uint32_t site, double p) const {
   const DropoutRate rate(randomness_.training ? p : 0.0);
-  return {randomness_.key(), site, rate, places_->rows.data(), places_->positions.data()};
+  return {randomness_.key(), site, rate, places_->row_data(), places_->position_data()};
 }
 
 std::vector<int64_t> Pass::first_tokens() const {

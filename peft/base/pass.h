@@ -30,6 +30,7 @@ struct PassOptions {
   KeyValueCache* cache = nullptr;       // generation: keys and values of the text so far
   // Of the first token of every row, behind a prefix; of an encoder-decoder, in the decoder's text.
   int64_t first_position = 0;
+  at::Device device = at::kCPU;  // where the model computes; a unit's tensors are on the CPU
 };
 
 // The dataset row and the position of each packed token, and where each sequence's tokens begin and
@@ -43,6 +44,14 @@ struct TokenPlaces {
               const std::vector<int64_t>& first_positions);
   TokenPlaces(const TokenPlaces& all,
               const std::vector<int64_t>& index);  // those at index, which is ascending
+
+  void copy_to(const at::Device& device);  // rows and positions too, for kernels there
+  const uint32_t* row_data() const { return data(0, rows); }
+  const uint32_t* position_data() const { return data(1, positions); }
+
+ private:
+  const uint32_t* data(int64_t which, const std::vector<uint32_t>& here) const;
+  at::Tensor on_device_;  // [2, T] int32; undefined: on the CPU
 };
 
 class Pass {
@@ -54,7 +63,8 @@ class Pass {
   const Randomness& randomness() const { return randomness_; }
   const PassOptions& options() const { return options_; }
   const TokenPlaces& places() const { return *places_; }
-  at::Tensor positions() const;  // [T] int64
+  const at::Device& device() const { return options_.device; }
+  at::Tensor positions() const;  // [T] int64, on the CPU
 
   Pass decoder() const;                              // the same pass over the decoder's text
   Pass without_cache() const;                        // from the first position
@@ -72,6 +82,8 @@ class Pass {
   std::vector<int64_t> targets() const;  // Unit's target_index
 
  private:
+  std::shared_ptr<const TokenPlaces> placed(TokenPlaces places) const;
+
   const Unit* unit_;
   const PackedText* text_;
   Randomness randomness_;

@@ -69,7 +69,7 @@ RotaryAngles rotary_angles(const std::vector<float>& frequencies, const Pass& pa
       *sine++ = std::sin(angle);
     }
   }
-  return angles;
+  return {angles.cosine.to(pass.device()), angles.sine.to(pass.device())};
 }
 
 }  // namespace rankwise

@@ -18,7 +18,7 @@ struct Selection {
 
   explicit Selection(const Pass& all) : pass(all) {}
   Selection(const Pass& all, const std::vector<int64_t>& seen)
-      : pass(all.at(seen)), index(at::tensor(seen)) {}
+      : pass(all.at(seen)), index(at::tensor(seen).to(all.device())) {}
 
   // x [T, ..] → [N, ..]
   at::Tensor operator()(const at::Tensor& x) const {

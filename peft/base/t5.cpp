@@ -105,7 +105,7 @@ class T5 : public Base {
     }
     const std::vector<int64_t> seen = decoding.targets();
     const Pass narrowed = decoding.at(seen);
-    hidden = hidden.index_select(0, at::tensor(seen));
+    hidden = hidden.index_select(0, at::tensor(seen).to(pass.device()));
     hidden = dropout(decoder_.norm(hidden), narrowed, decoder_.dropout);
     return tied_ ? hidden / std::sqrt(static_cast<double>(size_)) : hidden;
   }
@@ -188,7 +188,7 @@ class T5 : public Base {
     for (const uint32_t position : pass.places().positions)
       bias->reach = std::max<int64_t>(bias->reach, position);
     bias->reach += sites.first_position;
-    const at::Tensor table = stack.bias_table.to(at::kFloat).contiguous();
+    const at::Tensor table = stack.bias_table.cpu().to(at::kFloat).contiguous();
     const float* values = table.const_data_ptr<float>();
     for (int64_t head = 0; head < heads_; ++head) {
       for (int64_t distance = -bias->reach; distance <= bias->reach; ++distance) {

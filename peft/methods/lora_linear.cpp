@@ -121,7 +121,7 @@ at::Tensor LoraAdapter::row_norms(const Linear& linear) const {
   at::NoGradGuard no_grad;
   const at::Tensor with_weight = product(a, linear.frozen(), at::Tensor()).t();  // W Aᵀ, [out, R]
   const at::Tensor among = at::mm(b, at::mm(a, a.t()));                         // [out, R]
-  return (squares + ((2 * scale) * with_weight + (scale * scale) * among).mul_(b).sum(1)).sqrt();
+  return (squares.to(b.device()) + ((2 * scale) * with_weight + (scale * scale) * among).mul_(b).sum(1)).sqrt();
 }
 
 void LoraAdapter::add_magnitude(const Linear& linear) {

@@ -23,7 +23,7 @@ at::Tensor VirtualTokens::put_in(const at::Tensor& words, const PackedText& text
     for (int64_t token = 0; token < tokens_; ++token) places.push_back(text.bounds[s] + token);
   }
   const at::Tensor rows = rows_().narrow(0, 0, tokens_).repeat({text.sequences(), 1});
-  return at::index_copy(words, 0, at::tensor(places), rows);
+  return at::index_copy(words, 0, at::tensor(places).to(words.device()), rows);
 }
 
 int64_t virtual_tokens_in(const Json& config) {

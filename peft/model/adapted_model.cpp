@@ -31,7 +31,6 @@ AdaptedModel::AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskT
   flatten();
 }
 
-// Every leaf becomes a view of one flat buffer, its gradient a view of another.
 void AdaptedModel::flatten() {
   int64_t total = 0;
   for (const Trainable& trainable : trainables_) total += trainable.value.numel();
@@ -39,60 +38,89 @@ void AdaptedModel::flatten() {
   values_ =
       at::empty({total}, at::TensorOptions(shapes_only ? at::kMeta : at::kCPU).dtype(at::kFloat));
   gradient_ = at::zeros_like(values_);
-  if (shapes_only) return;
+  if (!shapes_only) view_leaves(values_, gradient_);
+}
+
+// Every leaf becomes a view of one flat buffer, its gradient a view of another.
+void AdaptedModel::view_leaves(at::Tensor& values, at::Tensor& gradient) {
   at::NoGradGuard no_grad;
   int64_t begin = 0;
   for (Trainable& trainable : trainables_) {
     const int64_t numbers = trainable.value.numel();
-    at::Tensor view = values_.narrow(0, begin, numbers).view(trainable.value.sizes());
+    at::Tensor view = values.narrow(0, begin, numbers).view(trainable.value.sizes());
     view.copy_(trainable.value);
+    trainable.value.mutable_grad() = at::Tensor();
     trainable.value.set_data(view);
     trainable.value.mutable_grad() =
-        gradient_.narrow(0, begin, numbers).view(trainable.value.sizes());
+        gradient.narrow(0, begin, numbers).view(trainable.value.sizes());
     begin += numbers;
   }
 }
 
+void AdaptedModel::move_to(const at::Device& device) {
+  if (device.is_cpu()) return;
+  for (const NamedTensor& parameter : base_.base->sites.tensors) {
+    if (parameter.blocks && parameter.blocks->bytes.defined())
+      throw usage_error("--base_dtype keep: quantised weights are computed with on CPUs only");
+  }
+  device_ = device;
+  rankwise::move_to(base_.base->sites, device);
+  device_values_ = at::empty_like(values_, values_.options().device(device));
+  device_gradient_ = at::zeros_like(device_values_);
+  view_leaves(device_values_, device_gradient_);
+}
+
+void AdaptedModel::refresh() const {
+  if (stale_ && device_values_.defined()) device_values_.detach().copy_(values_);
+  stale_ = false;
+}
+
 double AdaptedModel::backward(const Unit& unit, const Randomness& randomness,
                               double targets_of_update) {
-  gradient_.zero_();
+  refresh();
+  at::Tensor& gradient = device_gradient_.defined() ? device_gradient_ : gradient_;
+  gradient.zero_();
   const Pass pass(unit, randomness, pass_options());
   const at::Tensor features = base_.base->features(pass);
   const at::Tensor sum = is_language_model(task_)
                              ? language_model_loss(*base_.base, features, pass)
                              : loss_sum(logits_of(*base_.base, features, pass), unit, task_);
   (sum / targets_of_update).backward();
+  if (device_gradient_.defined()) gradient_.copy_(device_gradient_);
   return sum.item<double>();
 }
 
 AdaptedModel::Scores AdaptedModel::evaluate(const Unit& unit) const {
   at::NoGradGuard no_grad;
+  refresh();
   const Pass pass(unit, Randomness{}, pass_options());
   const at::Tensor features = base_.base->features(pass);
   Scores scores;
   if (unit.targets.defined()) scores.targets = unit.targets.size(0);
   if (is_language_model(task_) && unit.targets.defined()) {
-    scores.losses = target_losses(*base_.base, features, pass);
+    scores.losses = target_losses(*base_.base, features, pass).cpu();
     scores.loss_sum = scores.losses.sum(at::kDouble).item<double>();
     return scores;
   }
-  scores.logits = logits_of(*base_.base, features, pass);
+  scores.logits = logits_of(*base_.base, features, pass).cpu();
   if (unit.targets.defined()) scores.loss_sum = loss_sum(scores.logits, unit, task_).item<double>();
   return scores;
 }
 
 at::Tensor AdaptedModel::next_logits(const Unit& unit, KeyValueCache& cache) const {
   at::NoGradGuard no_grad;
+  refresh();
   PassOptions options = pass_options();
   options.cache = &cache;
   const Pass pass(unit, Randomness{}, options);
-  return logits_of(*base_.base, base_.base->features(pass), pass);
+  return logits_of(*base_.base, base_.base->features(pass), pass).cpu();
 }
 
 PassOptions AdaptedModel::pass_options() const {
   PassOptions options;
   options.gradient_checkpointing = gradient_checkpointing_;
   options.first_position = base_.base->sites.first_position;
+  options.device = device_;
   return options;
 }
 
@@ -152,6 +180,7 @@ void AdaptedModel::merge(at::ScalarType type) {
 std::map<std::string, std::string> AdaptedModel::files(
     const std::string& base_model_name,
     const std::optional<std::vector<std::string>>& labels) const {
+  refresh();
   std::vector<TensorBytes> tensors;
   for (const Trainable& trainable : method_->exported()) {
     tensors.push_back(tensor_bytes(trainable.name, trainable.value, trainable.saved_as));

@@ -34,6 +34,9 @@ class AdaptedModel {
   // Returns the loss sum, not divided.
   double backward(const Unit& unit, const Randomness& randomness, double targets_of_update);
 
+  // From now on the model computes there. values() and gradient() stay on the CPU. Errors: kUsage:
+  // weights in blocks stay on the CPU.
+  void move_to(const at::Device& device);
   void use_gradient_checkpointing(bool yes) { gradient_checkpointing_ = yes; }
 
   struct Scores {
@@ -48,7 +51,11 @@ class AdaptedModel {
   // at the first call) behind what the cache holds. [N, V] at target_index.
   at::Tensor next_logits(const Unit& unit, KeyValueCache& cache) const;
 
-  at::Tensor& values() { return values_; }  // [P] float32, all trainables end to end
+  // [P] float32, all trainables end to end. What is changed through it holds from the next call on.
+  at::Tensor& values() {
+    stale_ = true;
+    return values_;
+  }
   const at::Tensor& gradient() const { return gradient_; }  // [P]
   const std::vector<Trainable>& trainables() const { return trainables_; }
   ParameterCounts counts() const;
@@ -72,6 +79,8 @@ class AdaptedModel {
 
  private:
   void flatten();
+  void view_leaves(at::Tensor& values, at::Tensor& gradient);
+  void refresh() const;
   PassOptions pass_options() const;
 
   BaseModel base_;
@@ -80,6 +89,10 @@ class AdaptedModel {
   bool gradient_checkpointing_ = false;
   std::vector<Trainable> trainables_;
   at::Tensor values_, gradient_;
+  // Of another device than the CPU: what the leaves are views of, and whether values_ is newer.
+  at::Device device_ = at::kCPU;
+  at::Tensor device_values_, device_gradient_;
+  mutable bool stale_ = false;
 };
 
 }  // namespace rankwise

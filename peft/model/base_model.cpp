@@ -260,4 +260,15 @@ BaseModel load_model(Communicator& communicator, const std::filesystem::path& fo
   return std::move(*model);
 }
 
+void move_to(Sites& sites, const at::Device& device) {
+  std::map<std::pair<const void*, at::ScalarType>, at::Tensor> moved;
+  for (const NamedTensor& parameter : sites.tensors) {
+    at::Tensor& tensor = *parameter.tensor;
+    if (tensor.requires_grad()) continue;
+    at::Tensor& there = moved[{tensor.const_data_ptr(), tensor.scalar_type()}];
+    if (!there.defined()) there = tensor.to(device);
+    tensor = there;
+  }
+}
+
 }  // namespace rankwise

@@ -127,7 +127,7 @@ void read_blocks(int file, const TensorEntry& entry, void* to) {
 }
 
 TensorBytes tensor_bytes(std::string name, const at::Tensor& value, at::ScalarType type) {
-  const at::Tensor held = value.detach().to(type).contiguous();
+  const at::Tensor held = value.detach().cpu().to(type).contiguous();
   const Dtype dtype = type == at::kBFloat16 ? Dtype::kBFloat16
                       : type == at::kHalf   ? Dtype::kFloat16
                                             : Dtype::kFloat32;

@@ -78,7 +78,7 @@ at::Tensor span_loss(const at::Tensor& logits, const Unit& unit) {
   for (int64_t s = 0; s < unit.text.sequences(); ++s) {
     const auto i = static_cast<size_t>(s);
     const at::Tensor row = logits.slice(0, bounds[i], bounds[i + 1]).t();  // [2, length]
-    sum = sum + cross_entropy(row, unit.targets[s]) / 2;
+    sum = sum + cross_entropy(row, unit.targets[s].to(row.device())) / 2;
   }
   return sum;
 }
@@ -91,22 +91,24 @@ at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& p
 }
 
 at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
-  if (unit.targets.is_floating_point())  // a regression
-    return at::mse_loss(logits.squeeze(1), unit.targets, at::Reduction::Sum);
-  return task == TaskType::kQuestionAns ? span_loss(logits, unit)
-                                        : cross_entropy(logits, unit.targets);
+  if (task == TaskType::kQuestionAns) return span_loss(logits, unit);
+  const at::Tensor targets = unit.targets.to(logits.device());
+  if (targets.is_floating_point())  // a regression
+    return at::mse_loss(logits.squeeze(1), targets, at::Reduction::Sum);
+  return cross_entropy(logits, targets);
 }
 
 at::Tensor language_model_loss(const Base& base, const at::Tensor& features, const Pass& pass) {
   const Linear& head = base.output();
-  if (!is_plain(head)) return cross_entropy(logits_of(base, features, pass), pass.unit().targets);
-  return LanguageModelLoss::apply(features.contiguous(), head.frozen(), pass.unit().targets,
+  const at::Tensor targets = pass.unit().targets.to(features.device());
+  if (!is_plain(head)) return cross_entropy(logits_of(base, features, pass), targets);
+  return LanguageModelLoss::apply(features.contiguous(), head.frozen(), targets,
                                   base.logit_softcap());
 }
 
 at::Tensor target_losses(const Base& base, const at::Tensor& features, const Pass& pass) {
   at::NoGradGuard no_grad;
-  const at::Tensor& targets = pass.unit().targets;
+  const at::Tensor targets = pass.unit().targets.to(features.device());
   if (!is_plain(base.output()))
     return at::cross_entropy_loss(logits_of(base, features, pass), targets, {},
                                   at::Reduction::None);

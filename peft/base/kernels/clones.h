@@ -3,10 +3,15 @@
 // oldest processor only.
 #pragma once
 
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__CUDACC__)  // the same helpers on the device
+#define RANKWISE_KERNEL
+#define RANKWISE_INLINE __host__ __device__ __forceinline__
+#elif defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 #define RANKWISE_KERNEL \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define RANKWISE_KERNEL
 #endif
+#if !defined(__CUDACC__)
 #define RANKWISE_INLINE inline __attribute__((always_inline))
+#endif

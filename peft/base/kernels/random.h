@@ -55,7 +55,7 @@ struct DropoutRate {
   explicit DropoutRate(double p = 0)
       : threshold(static_cast<uint32_t>(p * 4294967296.0)),
         scale(static_cast<float>(1 / (1 - p))) {}
-  bool active() const { return threshold != 0; }
+  RANKWISE_INLINE bool active() const { return threshold != 0; }
 };
 
 RANKWISE_INLINE float dropout_factor(StretchWords words, uint32_t element,

@@ -57,4 +57,18 @@ void rms_norm_backward_rows(const RmsNormRows& norm, const float* in, const floa
 void rotate_rows(const float* cosine, const float* sine, float direction, const float* in,
                  float* out, int64_t heads, int64_t half, int64_t first, int64_t last);
 
+// The same functions where the rows are. On CUDA all pointers but those of the arguments themselves
+// are the device's; a call starts the work on the default stream and returns. Errors: kMachine.
+struct RowKernels {
+  decltype(&dropout_rows) dropout;
+  decltype(&add_dropout_rows) add_dropout;
+  decltype(&add_layer_norm_rows) add_layer_norm;
+  decltype(&add_layer_norm_backward_rows) add_layer_norm_backward;
+  decltype(&rms_norm_rows) rms_norm;
+  decltype(&rms_norm_backward_rows) rms_norm_backward;
+  decltype(&rotate_rows) rotate;
+};
+extern const RowKernels kCpuRows;
+extern const RowKernels kCudaRows;  // null where cuda_problem() (cuda/device.h) is not empty
+
 }  // namespace rankwise::kernels

@@ -21,9 +21,9 @@ Normed rms_normed(const at::Tensor& x, const at::Tensor& weight, double eps, dou
   Normed made{at::empty_like(x), at::empty({rows}, x.options())};
   const kernels::RmsNormRows norm{weight.const_data_ptr<float>(), static_cast<float>(eps),
                                   static_cast<float>(offset)};
-  over_rows(rows, [&](int64_t first, int64_t last) {
-    kernels::rms_norm_rows(norm, x.const_data_ptr<float>(), made.inverse.data_ptr<float>(),
-                           made.out.data_ptr<float>(), size, first, last);
+  over_rows(x, rows, [&](const auto& on, int64_t first, int64_t last) {
+    on.rms_norm(norm, x.const_data_ptr<float>(), made.inverse.data_ptr<float>(),
+                made.out.data_ptr<float>(), size, first, last);
   });
   return made;
 }
@@ -43,10 +43,10 @@ struct RmsNormNode : Function<RmsNormNode> {
     at::Tensor grad_x = at::empty_like(x), grad_weight;
     const kernels::RmsNormRows norm{weight.const_data_ptr<float>(), 0,
                                     static_cast<float>(context->saved_data["offset"].toDouble())};
-    over_rows(inverse.size(0), [&](int64_t first, int64_t last) {
-      kernels::rms_norm_backward_rows(norm, x.const_data_ptr<float>(),
-                                      inverse.const_data_ptr<float>(), grad.const_data_ptr<float>(),
-                                      grad_x.data_ptr<float>(), x.size(-1), first, last);
+    over_rows(x, inverse.size(0), [&](const auto& on, int64_t first, int64_t last) {
+      on.rms_norm_backward(norm, x.const_data_ptr<float>(), inverse.const_data_ptr<float>(),
+                           grad.const_data_ptr<float>(), grad_x.data_ptr<float>(), x.size(-1),
+                           first, last);
     });
     if (context->needs_input_grad(1)) {
       const at::Tensor normalized = x.reshape({-1, x.size(-1)}) * inverse.unsqueeze(1);
@@ -59,10 +59,9 @@ struct RmsNormNode : Function<RmsNormNode> {
 at::Tensor rotated(const at::Tensor& x, const RotaryAngles& angles, float direction) {
   const int64_t half = angles.cosine.size(1), heads = x.size(1) / (2 * half);
   at::Tensor out = at::empty_like(x);
-  over_rows(x.size(0), [&](int64_t first, int64_t last) {
-    kernels::rotate_rows(angles.cosine.const_data_ptr<float>(), angles.sine.const_data_ptr<float>(),
-                         direction, x.const_data_ptr<float>(), out.data_ptr<float>(), heads, half,
-                         first, last);
+  over_rows(x, x.size(0), [&](const auto& on, int64_t first, int64_t last) {
+    on.rotate(angles.cosine.const_data_ptr<float>(), angles.sine.const_data_ptr<float>(), direction,
+              x.const_data_ptr<float>(), out.data_ptr<float>(), heads, half, first, last);
   });
   return out;
 }

@@ -35,11 +35,16 @@ T& kept(torch::autograd::AutogradContext* context) {
   return static_cast<Kept<T>*>(context->saved_data["kept"].toCapsule().get())->value;
 }
 
-// body(first, last) on all threads, for stretches of `rows` rows.
+// body(kernels, first, last) for stretches of the `rows` rows of x: on all threads, or on x's GPU.
 template <class Body>
-void over_rows(int64_t rows, const Body& body) {
+void over_rows(const at::Tensor& x, int64_t rows, const Body& body) {
   constexpr int64_t kFewest = 16;  // that are worth a thread
-  at::parallel_for(0, rows, kFewest, body);
+  if (x.is_cuda()) {
+    body(kernels::kCudaRows, 0, rows);
+    return;
+  }
+  at::parallel_for(0, rows, kFewest,
+                   [&](int64_t first, int64_t last) { body(kernels::kCpuRows, first, last); });
 }
 
 // Dropout of the rows of one pass at one site, to be applied again in the backward pass. Not

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "peft/base/ops/cuda_attention.h"
 #include "peft/base/ops/kept.h"
 #include "peft/base/ops/product.h"
 
@@ -55,10 +56,10 @@ struct AddLayerNorm : Function<AddLayerNorm> {
     const kernels::LayerNormRows norm{weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
                                       static_cast<float>(eps)};
     const float* add = residual ? residual->const_data_ptr<float>() : nullptr;
-    over_rows(rows, [&](int64_t first, int64_t last) {
-      kernels::add_layer_norm_rows(call.rows, norm, x.const_data_ptr<float>(), add,
-                                   normalized.data_ptr<float>(), inverse.data_ptr<float>(),
-                                   out.data_ptr<float>(), size, first, last);
+    over_rows(x, rows, [&](const auto& on, int64_t first, int64_t last) {
+      on.add_layer_norm(call.rows, norm, x.const_data_ptr<float>(), add,
+                        normalized.data_ptr<float>(), inverse.data_ptr<float>(),
+                        out.data_ptr<float>(), size, first, last);
     });
     context->save_for_backward({normalized, inverse, weight, bias});
     context->saved_data["residual"] = residual.has_value();
@@ -75,8 +76,8 @@ struct AddLayerNorm : Function<AddLayerNorm> {
     at::Tensor grad_sum = at::empty_like(grad), grad_x = dropped ? at::empty_like(grad) : grad_sum;
     const kernels::LayerNormRows norm{weight.const_data_ptr<float>(), bias.const_data_ptr<float>(),
                                       0};
-    over_rows(grad.size(0), [&](int64_t first, int64_t last) {
-      kernels::add_layer_norm_backward_rows(
+    over_rows(grad, grad.size(0), [&](const auto& on, int64_t first, int64_t last) {
+      on.add_layer_norm_backward(
           call.rows, norm, normalized.const_data_ptr<float>(), inverse.const_data_ptr<float>(),
           grad.const_data_ptr<float>(), grad_sum.data_ptr<float>(),
           dropped ? grad_x.data_ptr<float>() : nullptr, grad.size(1), first, last);
@@ -94,12 +95,9 @@ void over_tasks(const kernels::AttentionPlan& plan, const Body& body) {
   at::parallel_for(0, plan.sequences() * plan.key_heads, 1, body);
 }
 
-struct Attended {
-  at::Tensor out, log_sum;  // [Tq, H·D]; [Tq, H]
-};
-
 Attended attended(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   const kernels::AttentionPlan& plan) {
+  if (query.is_cuda()) return attended_on_cuda(query, key, value, plan);
   Attended made{at::zeros_like(query), at::empty({query.size(0), plan.heads}, query.options())};
   over_tasks(plan, [&](int64_t first, int64_t last) {
     kernels::attention_forward(plan, query.const_data_ptr<float>(), key.const_data_ptr<float>(),
@@ -121,6 +119,12 @@ struct Attention : Function<Attention> {
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor grad = grads[0].contiguous();
+    const kernels::AttentionPlan& plan = kept<kernels::AttentionPlan>(context);
+    if (grad.is_cuda()) {
+      const AttentionGradients made =
+          attention_gradients_on_cuda(saved[0], saved[1], saved[2], saved[3], grad, plan);
+      return {made.query, made.key, made.value, at::Tensor()};
+    }
     at::Tensor wanted[3];
     float* data[3] = {nullptr, nullptr, nullptr};
     for (int i = 0; i < 3; ++i) {
@@ -128,7 +132,6 @@ struct Attention : Function<Attention> {
       wanted[i] = at::zeros_like(saved[static_cast<size_t>(i)]);
       data[i] = wanted[i].data_ptr<float>();
     }
-    const kernels::AttentionPlan& plan = kept<kernels::AttentionPlan>(context);
     over_tasks(plan, [&](int64_t first, int64_t last) {
       kernels::attention_backward(
           plan, saved[0].const_data_ptr<float>(), saved[1].const_data_ptr<float>(),
@@ -150,9 +153,8 @@ at::Tensor linear(const at::Tensor& x, const FrozenWeight& weight, const at::Ten
 at::Tensor DropoutCall::operator()(const at::Tensor& x) const {
   if (!active()) return x;
   at::Tensor out = at::empty_like(x);
-  over_rows(x.size(0), [&](int64_t first, int64_t last) {
-    kernels::dropout_rows(rows, x.const_data_ptr<float>(), out.data_ptr<float>(), x.size(1), first,
-                          last);
+  over_rows(x, x.size(0), [&](const auto& on, int64_t first, int64_t last) {
+    on.dropout(rows, x.const_data_ptr<float>(), out.data_ptr<float>(), x.size(1), first, last);
   });
   return out;
 }
@@ -162,9 +164,8 @@ void DropoutCall::add_to(at::Tensor& sum, const at::Tensor& x) const {
     sum.add_(x);
     return;
   }
-  over_rows(x.size(0), [&](int64_t first, int64_t last) {
-    kernels::add_dropout_rows(rows, x.const_data_ptr<float>(), sum.data_ptr<float>(), x.size(1),
-                              first, last);
+  over_rows(x, x.size(0), [&](const auto& on, int64_t first, int64_t last) {
+    on.add_dropout(rows, x.const_data_ptr<float>(), sum.data_ptr<float>(), x.size(1), first, last);
   });
 }
 

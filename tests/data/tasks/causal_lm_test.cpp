@@ -67,16 +67,17 @@ TEST(Seq2SeqLm, SourceAndTargetHaveLimitsOfTheirOwn) {
   options.max_source_length = 4;
   options.max_target_length = 3;
   const auto task = make_task(TaskType::kSeq2SeqLm, options, no_config());
-  for (const char* row : {R"({"input_ids":[1,97,98,99,2],"labels":[1,98]})",
-                          R"({"source":"abcd","target":"b"})"}) {
+  for (const char* row :
+       {R"({"input_ids":[1,97,98,99,2],"labels":[1,98]})", R"({"source":"abcd","target":"b"})"}) {
     const EncodedRow encoded = task->encode({parse_json(row, "test", ErrorKind::kInternal), 7},
                                             "f.jsonl", {&tokenizer, 10, 200});
     EXPECT_EQ(encoded.examples.at(0).input_ids.size(), 4u) << row;
     EXPECT_LE(encoded.examples.at(0).labels.size(), 3u) << row;
     EXPECT_TRUE(encoded.truncated) << row;
   }
-  EXPECT_EQ(error_of([&] { make_task(TaskType::kSeqCls, options, no_config()); }, ErrorKind::kUsage),
-            "--max_source_length is an option of SEQ_2_SEQ_LM, not of SEQ_CLS");
+  EXPECT_EQ(
+      error_of([&] { make_task(TaskType::kSeqCls, options, no_config()); }, ErrorKind::kUsage),
+      "--max_source_length is an option of SEQ_2_SEQ_LM, not of SEQ_CLS");
 }
 
 TEST_F(CausalLmTest, BlocksAreOfTextsOnly) {
