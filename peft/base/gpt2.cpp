@@ -40,8 +40,7 @@ class Gpt2 : public Base {
   }
 
   at::Tensor features(const Pass& pass) const override {
-    at::Tensor hidden =
-        words_(pass.text()) + looked_up(position_table_, pass.positions());
+    at::Tensor hidden = words_(pass.text()) + looked_up(position_table_, pass.positions());
     hidden = dropout(hidden, pass, embedding_dropout_);
     const auto run_layer = [this, pass](size_t layer, const at::Tensor& x,
                                         const Selection& queries) {

@@ -1,7 +1,7 @@
 // Layers ask a source for their weights by path and register themselves as sites.
 #include "peft/base/layers.h"
 
-#include <ATen/ops/embedding.h>
+#include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 
@@ -11,7 +11,7 @@ at::Tensor Linear::operator()(const at::Tensor& x, const Pass& pass) const {
 }
 
 at::Tensor looked_up(const at::Tensor& table, const at::Tensor& index) {
-  return at::embedding(table, index.to(table.device()));
+  return at::embedding(table, sent_to(table.device(), index));
 }
 
 at::Tensor Embedding::rows(const at::Tensor& tokens) const {

@@ -1,14 +1,11 @@
 // Keys of randomness, and the places of packed tokens.
 #include "peft/base/pass.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/stack.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "peft/base/cache.h"
+#include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 namespace {
@@ -64,7 +61,7 @@ void TokenPlaces::copy_to(const at::Device& device) {
   const auto of = [](std::vector<uint32_t>& numbers) {
     return at::from_blob(numbers.data(), {std::ssize(numbers)}, at::kInt);
   };
-  on_device_ = at::stack({of(rows), of(positions)}).to(device);
+  on_device_ = sent_to(device, at::stack({of(rows), of(positions)}));
 }
 
 const uint32_t* TokenPlaces::data(int64_t which, const std::vector<uint32_t>& here) const {

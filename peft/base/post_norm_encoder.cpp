@@ -142,8 +142,7 @@ class PostNormEncoder : public Base {
     const PackedText& text = pass.text();
     at::Tensor sum = words_(text);
     if (types_.defined()) {
-      sum =
-          sum + (text.token_types.defined() ? looked_up(types_, text.token_types) : types_[0]);
+      sum = sum + (text.token_types.defined() ? looked_up(types_, text.token_types) : types_[0]);
     }
     sum = sum + looked_up(position_table_, position_rows(pass));
     return dropout(embedding_norm_(sum, {}, pass), pass, embedding_dropout_);

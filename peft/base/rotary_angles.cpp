@@ -1,10 +1,10 @@
 // Angles are computed in float32 in the same steps as transformers takes, or late positions differ.
 #include "peft/base/rotary_angles.h"
 
-#include <ATen/ops/empty.h>
-
 #include <cmath>
 #include <numbers>
+
+#include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 namespace {
@@ -69,7 +69,7 @@ RotaryAngles rotary_angles(const std::vector<float>& frequencies, const Pass& pa
       *sine++ = std::sin(angle);
     }
   }
-  return {angles.cosine.to(pass.device()), angles.sine.to(pass.device())};
+  return {sent_to(pass.device(), angles.cosine), sent_to(pass.device(), angles.sine)};
 }
 
 }  // namespace rankwise

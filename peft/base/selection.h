@@ -2,12 +2,10 @@
 // looks at.
 #pragma once
 
-#include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
-
 #include <functional>
 #include <vector>
 
+#include "peft/base/ops/sent_to.h"
 #include "peft/base/pass.h"
 
 namespace rankwise {
@@ -18,7 +16,7 @@ struct Selection {
 
   explicit Selection(const Pass& all) : pass(all) {}
   Selection(const Pass& all, const std::vector<int64_t>& seen)
-      : pass(all.at(seen)), index(at::tensor(seen).to(all.device())) {}
+      : pass(all.at(seen)), index(sent_to(all.device(), at::tensor(seen))) {}
 
   // x [T, ..] → [N, ..]
   at::Tensor operator()(const at::Tensor& x) const {

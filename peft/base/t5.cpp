@@ -8,6 +8,7 @@
 #include "peft/base/cache.h"
 #include "peft/base/decoder_head.h"
 #include "peft/base/family.h"
+#include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 namespace {
@@ -105,7 +106,7 @@ class T5 : public Base {
     }
     const std::vector<int64_t> seen = decoding.targets();
     const Pass narrowed = decoding.at(seen);
-    hidden = hidden.index_select(0, at::tensor(seen).to(pass.device()));
+    hidden = hidden.index_select(0, sent_to(pass.device(), at::tensor(seen)));
     hidden = dropout(decoder_.norm(hidden), narrowed, decoder_.dropout);
     return tied_ ? hidden / std::sqrt(static_cast<double>(size_)) : hidden;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "distributed/core/error.h"
+#include "peft/base/ops/sent_to.h"
 #include "peft/methods/trained_base.h"
 
 namespace rankwise {
@@ -23,7 +24,7 @@ at::Tensor VirtualTokens::put_in(const at::Tensor& words, const PackedText& text
     for (int64_t token = 0; token < tokens_; ++token) places.push_back(text.bounds[s] + token);
   }
   const at::Tensor rows = rows_().narrow(0, 0, tokens_).repeat({text.sequences(), 1});
-  return at::index_copy(words, 0, at::tensor(places).to(words.device()), rows);
+  return at::index_copy(words, 0, sent_to(words.device(), at::tensor(places)), rows);
 }
 
 int64_t virtual_tokens_in(const Json& config) {
@@ -42,10 +43,10 @@ PromptShape prompt_shape(const Sites& sites) {
   PromptShape shape;
   shape.size = sites.words->table.size(1);
   shape.heads = sites.attentions.front()->heads;
-  shape.layers = std::count_if(
-      sites.attentions.begin(), sites.attentions.end(), [&](const AttentionSite* attention) {
-        return attention->causal == sites.attentions.front()->causal;
-      });
+  shape.layers = std::count_if(sites.attentions.begin(), sites.attentions.end(),
+                               [&](const AttentionSite* attention) {
+                                 return attention->causal == sites.attentions.front()->causal;
+                               });
   shape.submodules = shape.layers < std::ssize(sites.attentions) ? 2 : 1;
   return shape;
 }

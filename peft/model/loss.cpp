@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "peft/base/ops/product.h"
+#include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 namespace {
@@ -78,7 +79,7 @@ at::Tensor span_loss(const at::Tensor& logits, const Unit& unit) {
   for (int64_t s = 0; s < unit.text.sequences(); ++s) {
     const auto i = static_cast<size_t>(s);
     const at::Tensor row = logits.slice(0, bounds[i], bounds[i + 1]).t();  // [2, length]
-    sum = sum + cross_entropy(row, unit.targets[s].to(row.device())) / 2;
+    sum = sum + cross_entropy(row, sent_to(row.device(), unit.targets[s])) / 2;
   }
   return sum;
 }
@@ -92,7 +93,7 @@ at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& p
 
 at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
   if (task == TaskType::kQuestionAns) return span_loss(logits, unit);
-  const at::Tensor targets = unit.targets.to(logits.device());
+  const at::Tensor targets = sent_to(logits.device(), unit.targets);
   if (targets.is_floating_point())  // a regression
     return at::mse_loss(logits.squeeze(1), targets, at::Reduction::Sum);
   return cross_entropy(logits, targets);
@@ -100,7 +101,7 @@ at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task) {
 
 at::Tensor language_model_loss(const Base& base, const at::Tensor& features, const Pass& pass) {
   const Linear& head = base.output();
-  const at::Tensor targets = pass.unit().targets.to(features.device());
+  const at::Tensor targets = sent_to(features.device(), pass.unit().targets);
   if (!is_plain(head)) return cross_entropy(logits_of(base, features, pass), targets);
   return LanguageModelLoss::apply(features.contiguous(), head.frozen(), targets,
                                   base.logit_softcap());
@@ -108,7 +109,7 @@ at::Tensor language_model_loss(const Base& base, const at::Tensor& features, con
 
 at::Tensor target_losses(const Base& base, const at::Tensor& features, const Pass& pass) {
   at::NoGradGuard no_grad;
-  const at::Tensor targets = pass.unit().targets.to(features.device());
+  const at::Tensor targets = sent_to(features.device(), pass.unit().targets);
   if (!is_plain(base.output()))
     return at::cross_entropy_loss(logits_of(base, features, pass), targets, {},
                                   at::Reduction::None);

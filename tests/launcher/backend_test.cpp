@@ -39,8 +39,43 @@ Chosen chosen(const std::string& wanted, const std::vector<RankGpu>& gpus, int n
   return all[0];
 }
 
-const RankGpu kFirst{0, "0000:01:00.0", ""}, kSecond{1, "0000:02:00.0", ""},
-    kNone{0, "", "no CUDA device is visible"};
+const RankGpu kFirst{0, "0000:01:00.0"}, kSecond{1, "0000:02:00.0"},
+    kNone{0, "", "no CUDA device is visible", "no CUDA device is visible"};
+
+// Whether ranks with these GPUs compute on them, the same on all; or the error.
+std::string computing(const std::string& wanted, const std::vector<RankGpu>& gpus) {
+  std::vector<std::string> all(gpus.size());
+  run_as_threads(static_cast<int>(gpus.size()), [&](Communicator& communicator) {
+    const auto rank = static_cast<size_t>(communicator.world().rank);
+    try {
+      all[rank] = choose_cuda(communicator, wanted, gpus[rank]) ? "cuda" : "cpu";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+      EXPECT_TRUE(error.agreed());
+      all[rank] = error.what();
+    }
+  });
+  for (const std::string& one : all) EXPECT_EQ(one, all[0]);
+  return all[0];
+}
+
+TEST(Device, IsTheGpuWhereEveryRankHasOneOfItsOwn) {
+  EXPECT_EQ(computing("auto", {kFirst, kSecond}), "cuda");
+  EXPECT_EQ(computing("cuda", {kFirst}), "cuda");
+  EXPECT_EQ(computing("cpu", {kFirst, kSecond}), "cpu");
+  EXPECT_EQ(computing("", {kFirst}), "cpu") << "a verb that has no such option";
+  EXPECT_EQ(computing("auto", {kFirst, kNone}), "cpu");
+}
+
+TEST(Device, WhatSpeaksAgainstTheGpuIsNamed) {
+  EXPECT_TRUE(computing("cuda", {kFirst, kNone}).starts_with("--device cuda: rank 1 on host "));
+  for (const char* wanted : {"auto", "cuda"}) {
+    const std::string error = computing(wanted, {kFirst, kSecond, kFirst});
+    EXPECT_TRUE(error.starts_with(std::string("--device ") + wanted + ": ranks 0 and 2 on host "))
+        << error;
+    EXPECT_TRUE(error.ends_with(" share one GPU (0000:01:00.0)")) << error;
+  }
+}
 
 TEST(Backend, IsNcclWhereEveryRankHasAGpuOfItsOwn) {
   for (const char* wanted : {"auto", "nccl"}) {

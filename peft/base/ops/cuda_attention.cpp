@@ -5,35 +5,31 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "peft/base/kernels/cuda/attention.h"
+#include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 namespace {
 
 constexpr int64_t kMostScores = int64_t{1} << 26;
 
-template <class T>
-at::Tensor on_device(const std::vector<T>& values, at::ScalarType type, const at::Device& device) {
-  return at::from_blob(const_cast<T*>(values.data()), {std::ssize(values)}, type).to(device);
-}
-
 // The plan's arrays where the kernels see them.
 class DevicePlan {
  public:
   DevicePlan(const kernels::AttentionPlan& plan, const at::Device& device) : plan_(plan) {
-    const int64_t sequences = plan.sequences();
-    std::vector<int64_t> numbers(plan.query_bounds.begin(), plan.query_bounds.end() - 1);
-    for (int64_t s = 0; s < sequences; ++s) {
-      const auto at = static_cast<size_t>(s);
-      numbers.push_back(plan.query_bounds[at + 1] - plan.query_bounds[at]);
-    }
-    numbers.insert(numbers.end(), plan.key_begins.begin(), plan.key_begins.end());
-    numbers.insert(numbers.end(), plan.key_counts.begin(), plan.key_counts.end());
-    sequences_ = on_device(numbers, at::kLong, device).view({4, sequences});
-    positions_ = on_device(plan.query_positions, at::kInt, device);
-    rows_ = on_device(plan.query_rows, at::kInt, device);
-    if (plan.bias) bias_ = on_device(plan.bias->values, at::kFloat, device);
+    add(plan.query_bounds.data(), plan.sequences());
+    std::vector<int64_t> counts;
+    for (size_t s = 0; s + 1 < plan.query_bounds.size(); ++s)
+      counts.push_back(plan.query_bounds[s + 1] - plan.query_bounds[s]);
+    add(counts.data(), plan.sequences());
+    add(plan.key_begins.data(), plan.sequences());
+    add(plan.key_counts.data(), plan.sequences());
+    positions_at_ = add(plan.query_positions.data(), std::ssize(plan.query_positions));
+    rows_at_ = add(plan.query_rows.data(), std::ssize(plan.query_rows));
+    if (plan.bias) bias_at_ = add(plan.bias->values.data(), std::ssize(plan.bias->values));
+    bytes_ = sent_to(device, at::from_blob(all_.data(), {std::ssize(all_)}, at::kByte));
   }
 
   kernels::HeadRows queries(const AttentionChunk& chunk) const {
@@ -56,9 +52,9 @@ class DevicePlan {
     return {.query_begins = queries.begins,
             .query_counts = queries.counts,
             .key_counts = of(3, chunk),
-            .query_positions = positions_.const_data_ptr<int32_t>(),
-            .query_rows = reinterpret_cast<const uint32_t*>(rows_.const_data_ptr<int32_t>()),
-            .bias = plan_.bias ? bias_.const_data_ptr<float>() : nullptr,
+            .query_positions = at<int32_t>(positions_at_),
+            .query_rows = at<uint32_t>(rows_at_),
+            .bias = plan_.bias ? at<float>(bias_at_) : nullptr,
             .reach = plan_.bias ? plan_.bias->reach : 0,
             .sequences = chunk.sequences,
             .first_head = queries.first_head,
@@ -76,13 +72,27 @@ class DevicePlan {
   }
 
  private:
+  // Behind what is there, at a multiple of eight bytes; returns where.
+  template <class T>
+  size_t add(const T* values, int64_t count) {
+    const size_t begin = (all_.size() + 7) / 8 * 8, bytes = static_cast<size_t>(count) * sizeof(T);
+    all_.resize(begin + bytes);
+    std::memcpy(all_.data() + begin, values, bytes);
+    return begin;
+  }
+  template <class T>
+  const T* at(size_t begin) const {
+    return reinterpret_cast<const T*>(bytes_.const_data_ptr<uint8_t>() + begin);
+  }
+  // Of the four arrays of sequences that come first.
   const int64_t* of(int64_t kind, const AttentionChunk& chunk) const {
-    return sequences_.const_data_ptr<int64_t>() + kind * sequences_.size(1) + chunk.first_sequence;
+    return at<int64_t>(0) + kind * plan_.sequences() + chunk.first_sequence;
   }
 
   const kernels::AttentionPlan& plan_;
-  at::Tensor sequences_;  // [4, S]: queries' begins and counts, keys' begins and counts
-  at::Tensor positions_, rows_, bias_;
+  std::vector<uint8_t> all_;
+  size_t positions_at_ = 0, rows_at_ = 0, bias_at_ = 0;
+  at::Tensor bytes_;  // on the GPU
 };
 
 // [Tq or Tk, heads · D] → [sequences · key heads, group · length, D], so that a key head's queries

@@ -13,8 +13,8 @@ std::string cuda_problem();
 // "NVIDIA H200".
 std::string cuda_device_kind(int device);
 
-// From now on `device` is the one of this process, and every operation on it gives the same bits
-// for the same inputs. Errors: kMachine.
+// From now on `device` is the one of this process. The operations that the model is made of give
+// the same bits for the same inputs on it. Errors: kMachine.
 void use_cuda_device(int device);
 
 }  // namespace rankwise::kernels
