@@ -1,4 +1,4 @@
-// The NCCL backend, and the only file that knows NCCL and CUDA. Both libraries are opened when
+// The NCCL backend, and the only file that knows NCCL. It and the CUDA runtime are opened when
 // first needed: one binary then runs with and without GPUs, and there is one file to install where
 // a plugin would be two. NCCL user guide: "Creating a communicator with options", "Asynchronous
 // errors and error handling".

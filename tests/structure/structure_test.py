@@ -19,7 +19,7 @@ DOORS = {
     r"boost/program_options.*": r"launcher/command_line\.cpp",
     r"mpi\.h": r"distributed/comm/.*",
     r"nccl\.h": r"distributed/comm/nccl\.cpp",
-    r"cuda.*\.h": r"distributed/comm/nccl\.cpp",
+    r"cuda.*\.h": r"distributed/comm/nccl\.cpp|peft/base/kernels/cuda/launch\.h",
     r"hdf5\.h|H5.*\.h": r"distributed/checkpoint/.*|data/token_store.*|data/readers/.*h5.*",
     r"nlohmann/.*": r"peft/hub/json\.(h|cpp)",
     r"unicode/.*": r"data/.*",
@@ -33,7 +33,7 @@ MOST_LINES = 350
 def sources(*folders):
     for folder in folders:
         for file in sorted((ROOT / folder).rglob("*")):
-            if file.suffix in (".h", ".cpp"):
+            if file.suffix in (".h", ".cpp", ".cu"):
                 yield file.relative_to(ROOT).as_posix(), file.read_text()
 
 
