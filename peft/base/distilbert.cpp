@@ -31,6 +31,8 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
   settings.intermediate = ".ffn.lin1";
   settings.output = ".ffn.lin2";
   settings.output_norm = ".output_layer_norm";
+  settings.attention_end = ".attention_adapters";
+  settings.end = ".output_adapters";
   settings.head = encoder_head(config, options, settings.dropout);
   if (options.task == TaskType::kSeqCls) {
     settings.head.dense = "pre_classifier";

@@ -1,6 +1,8 @@
 // The list of families. To add one: write its file, declare its Family here, add a line.
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/gelu_backward.h>
+#include <ATen/ops/leaky_relu.h>
+#include <ATen/ops/leaky_relu_backward.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
@@ -43,12 +45,35 @@ constexpr Activation kTanh = {[](const at::Tensor& x) { return at::tanh(x); },
                                 return at::tanh_backward(grad, at::tanh(x));
                               }};
 
+constexpr Activation kLeakyRelu = {[](const at::Tensor& x) { return at::leaky_relu(x); },
+                                   [](const at::Tensor& grad, const at::Tensor& x) {
+                                     return at::leaky_relu_backward(grad, x, 0.01, false);
+                                   }};
+
 constexpr NamedActivation kActivations[] = {
-    {"gelu", kGelu}, {"gelu_new", kGeluTanh}, {"gelu_pytorch_tanh", kGeluTanh},
-    {"relu", kRelu}, {"silu", kSilu},         {"swish", kSilu},
-    {"tanh", kTanh}};
+    {"gelu", kGelu},           {"gelu_new", kGeluTanh},    {"gelu_pytorch_tanh", kGeluTanh},
+    {"leakyrelu", kLeakyRelu}, {"leaky_relu", kLeakyRelu}, {"relu", kRelu},
+    {"silu", kSilu},           {"swish", kSilu},           {"tanh", kTanh}};
 
 }  // namespace
+
+std::string class_name(const Family& family, TaskType task) {
+  const std::string prefix = family.class_prefix;
+  switch (task) {
+    case TaskType::kSeqCls:
+      return prefix + "ForSequenceClassification";
+    case TaskType::kTokenCls:
+      return prefix + "ForTokenClassification";
+    case TaskType::kQuestionAns:
+      return prefix + "ForQuestionAnswering";
+    case TaskType::kCausalLm:
+      return prefix + (prefix == "GPT2" ? "LMHeadModel" : "ForCausalLM");
+    case TaskType::kSeq2SeqLm:
+      return prefix + "ForConditionalGeneration";
+    default:
+      return prefix + "Model";
+  }
+}
 
 std::optional<int64_t> table_of_positions(const Config& config) {
   return config.integer("max_position_embeddings", config.integer("n_positions", 512));

@@ -48,6 +48,9 @@ struct Family {
   std::optional<int64_t> (*position_limit)(const Config& config);
 };
 
+// transformers' class for a task: "BertForSequenceClassification".
+std::string class_name(const Family& family, TaskType task);
+
 // max_position_embeddings, as most families limit positions.
 std::optional<int64_t> table_of_positions(const Config& config);
 

@@ -14,7 +14,7 @@ struct Layer {
   AttentionSite attention;
   Linear query_key_value, attention_output, inner, output;
   LayerNorm attention_norm, inner_norm;
-  DropoutSite attention_output_dropout, output_dropout;
+  BlockOutput attention_end, end;
 };
 
 class Gpt2 : public Base {
@@ -86,8 +86,16 @@ class Gpt2 : public Base {
                        .causal = true,
                        .dropout = builder.dropout(attention_p)};
     builder.attention(layer.attention);
-    layer.attention_output_dropout = builder.dropout(p);
-    layer.output_dropout = builder.dropout(p);
+    const auto end = [&](BlockOutput& block, BlockKind kind, const char* name) {
+      block = {.path = path + name,
+               .kind = kind,
+               .layer = static_cast<int64_t>(index),
+               .size = size_,
+               .dropout = builder.dropout(p)};
+      builder.block(block);
+    };
+    end(layer.attention_end, BlockKind::kAttention, ".attention_adapters");
+    end(layer.end, BlockKind::kFeedForward, ".output_adapters");
   }
 
   // One layer for the tokens of `queries`, which see all of `hidden`.
@@ -97,13 +105,11 @@ class Gpt2 : public Base {
         at::split(layer.query_key_value(layer.attention_norm(hidden, {}, pass), pass), size_, 1);
     const at::Tensor seen =
         layer.attention(queries(parts[0]), parts[1], parts[2], queries.pass, pass);
-    const at::Tensor attended =
-        queries(hidden) + dropout(layer.attention_output(seen, queries.pass), queries.pass,
-                                  layer.attention_output_dropout);
+    const at::Tensor attended = layer.attention_end(layer.attention_output(seen, queries.pass),
+                                                    queries(hidden), queries.pass);
     const at::Tensor inner =
         activation_(layer.inner(layer.inner_norm(attended, {}, queries.pass), queries.pass));
-    return attended +
-           dropout(layer.output(inner, queries.pass), queries.pass, layer.output_dropout);
+    return layer.end(layer.output(inner, queries.pass), attended, queries.pass);
   }
 
   int64_t size_, heads_, positions_, vocabulary_;

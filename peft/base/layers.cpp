@@ -24,6 +24,27 @@ at::Tensor Embedding::operator()(const PackedText& text) const {
   return text.virtual_tokens > 0 ? adapter->put_in(words, text) : words;
 }
 
+at::Tensor BlockOutput::operator()(const at::Tensor& outcome, const at::Tensor& residual,
+                                   const Pass& pass) const {
+  if (norm && !adapter) return (*norm)(outcome, residual, pass, dropout);
+  const at::Tensor dropped = rankwise::dropout(outcome, pass, dropout);
+  return adapter ? adapter->forward(*this, dropped, residual, pass)
+                 : joined(dropped, residual, pass);
+}
+
+at::Tensor BlockOutput::joined(const at::Tensor& outcome, const at::Tensor& residual,
+                               const Pass& pass) const {
+  if (norm) return (*norm)(outcome, residual, pass);
+  return residual + (outcome_norm ? (*outcome_norm)(outcome) : outcome);
+}
+
+at::Tensor BlockOutput::normed_sum(const at::Tensor& outcome, const at::Tensor& residual,
+                                   const Pass& pass) const {
+  if (norm) return (*norm)(outcome, residual, pass);
+  const at::Tensor sum = outcome + residual;
+  return sum_norm ? (*sum_norm)(sum) : sum;
+}
+
 at::Tensor* Sites::find(const std::string& path) const {
   for (const NamedTensor& entry : tensors) {
     if (entry.path == path) return entry.tensor;
@@ -38,6 +59,11 @@ std::string ModelBuilder::site_of(const std::string& path) const {
 void ModelBuilder::attention(AttentionSite& site) {
   site.path = site_of(site.path);
   sites_.attentions.push_back(&site);
+}
+
+void ModelBuilder::block(BlockOutput& block) {
+  block.path = site_of(block.path);
+  sites_.blocks.push_back(&block);
 }
 
 void ModelBuilder::add(at::Tensor& tensor, WeightRequest request, BlockMatrix* blocks) {

@@ -76,6 +76,41 @@ struct RmsNorm {
   at::Tensor operator()(const at::Tensor& x) const { return rms_norm(x, weight, eps, offset); }
 };
 
+struct BlockOutput;
+
+// What a method does where a block ends (bottleneck adapters); one object per adapted block.
+class BlockAdapter {
+ public:
+  virtual ~BlockAdapter() = default;
+  // The block's outcome [T, C] and the residual [T, C] that it was made from → the new residual.
+  virtual at::Tensor forward(const BlockOutput& block, const at::Tensor& outcome,
+                             const at::Tensor& residual, const Pass& pass) const = 0;
+};
+
+enum class BlockKind { kAttention, kCrossAttention, kFeedForward };
+
+// The end of a block of a layer, where its outcome joins the residual stream.
+struct BlockOutput {
+  std::string path;  // of the module in which the library `adapters` puts its own
+  BlockKind kind = BlockKind::kFeedForward;
+  int64_t layer = 0;  // an encoder's come first, then the decoder's
+  int64_t size = 0;   // C
+  DropoutSite dropout;
+  const LayerNorm* norm = nullptr;        // of post-norm models: norm(residual + outcome)
+  const RmsNorm* outcome_norm = nullptr;  // Gemma 2's: residual + outcome_norm(outcome)
+  // What `adapters` norms a sum with in Gemma 2: the last layer's outcome_norm, in every layer.
+  const RmsNorm* sum_norm = nullptr;
+  const BlockAdapter* adapter = nullptr;
+
+  at::Tensor operator()(const at::Tensor& outcome, const at::Tensor& residual,
+                        const Pass& pass) const;
+  // The same without dropout and adapter.
+  at::Tensor joined(const at::Tensor& outcome, const at::Tensor& residual, const Pass& pass) const;
+  // Their sum behind the block's norm where it has one.
+  at::Tensor normed_sum(const at::Tensor& outcome, const at::Tensor& residual,
+                        const Pass& pass) const;
+};
+
 struct NamedTensor {
   std::string path;  // Hugging Face's parameter name
   at::Tensor* tensor;
@@ -90,12 +125,14 @@ struct Sites {
   std::vector<Linear*> linears;            // in the order of the model
   Embedding* words = nullptr;              // word embeddings
   std::vector<AttentionSite*> attentions;  // self-attentions: of the encoder, then of the decoder
+  std::vector<BlockOutput*> blocks;        // in the order of the model
   std::vector<NamedTensor> tensors;        // every parameter, linears' included
   // The last path parts of the modules that a new head consists of, as peft lists them in
   // modules_to_save; and the module that "all-linear" leaves out.
   std::vector<std::string> head_modules;
   std::string output_embedding;  // the language model's head; empty where there is none
   uint32_t dropout_sites = 0;
+  bool whole_rows = false;     // a method looks at all tokens of a row at each block
   int64_t first_position = 0;  // of each row's first token: behind a prefix
   int64_t prompt_tokens = 0;   // virtual tokens at the beginning of each row
 
@@ -143,6 +180,7 @@ class ModelBuilder {
   void embedding(Embedding& layer, const std::string& path, int64_t rows, int64_t size);
   void embedding(at::Tensor& table, const std::string& path, int64_t rows, int64_t size);
   void attention(AttentionSite& site);
+  void block(BlockOutput& block);
   DropoutSite dropout(double p) { return {sites_.dropout_sites++, p}; }
 
  private:

@@ -18,7 +18,7 @@ struct Layer {
   AttentionSite attention;
   Linear query, key, value, attention_output, inner, output;
   LayerNorm attention_norm, inner_norm;
-  DropoutSite attention_output_dropout, output_dropout;
+  BlockOutput attention_end, end;
 };
 
 class Opt : public Base {
@@ -101,20 +101,24 @@ class Opt : public Base {
                        .causal = true,
                        .dropout = builder.dropout(attention_p)};
     builder.attention(layer.attention);
-    layer.attention_output_dropout = builder.dropout(p);
-    layer.output_dropout = builder.dropout(p);
+    const auto end = [&](BlockOutput& block, BlockKind kind, const char* name,
+                         const LayerNorm& norm) {
+      block = {.path = path + name,
+               .kind = kind,
+               .layer = static_cast<int64_t>(index),
+               .size = size_,
+               .dropout = builder.dropout(p),
+               .norm = norm_first_ ? nullptr : &norm};
+      builder.block(block);
+    };
+    end(layer.attention_end, BlockKind::kAttention, ".attention_adapters", layer.attention_norm);
+    end(layer.end, BlockKind::kFeedForward, ".output_adapters", layer.inner_norm);
   }
 
   at::Tensor embed(const Pass& pass) const {
     at::Tensor words = words_(pass.text());
     if (word_size_ != size_) words = project_in_(words, pass);
     return words + looked_up(position_table_, pass.positions() + kFirstPositionRow);
-  }
-
-  // A block's outcome with what went into it.
-  at::Tensor joined(const at::Tensor& before, const at::Tensor& outcome, const Pass& pass,
-                    const LayerNorm& norm, const DropoutSite& site) const {
-    return norm_first_ ? before + dropout(outcome, pass, site) : norm(outcome, before, pass, site);
   }
 
   // One layer for the tokens of `queries`, which see all of `hidden`.
@@ -124,13 +128,11 @@ class Opt : public Base {
     const at::Tensor seen =
         layer.attention(layer.query(queries(x), queries.pass), layer.key(x, pass),
                         layer.value(x, pass), queries.pass, pass);
-    const at::Tensor attended =
-        joined(queries(hidden), layer.attention_output(seen, queries.pass), queries.pass,
-               layer.attention_norm, layer.attention_output_dropout);
+    const at::Tensor attended = layer.attention_end(layer.attention_output(seen, queries.pass),
+                                                    queries(hidden), queries.pass);
     const at::Tensor normed = norm_first_ ? layer.inner_norm(attended, {}, queries.pass) : attended;
     const at::Tensor inner = activation_(layer.inner(normed, queries.pass));
-    return joined(attended, layer.output(inner, queries.pass), queries.pass, layer.inner_norm,
-                  layer.output_dropout);
+    return layer.end(layer.output(inner, queries.pass), attended, queries.pass);
   }
 
   int64_t size_, word_size_, heads_, positions_, vocabulary_;

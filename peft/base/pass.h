@@ -27,6 +27,7 @@ struct Randomness {
 
 struct PassOptions {
   bool gradient_checkpointing = false;  // layers are computed again in the backward pass
+  bool whole_rows = false;              // no layer is computed for some of the tokens only
   KeyValueCache* cache = nullptr;       // generation: keys and values of the text so far
   // Of the first token of every row, behind a prefix; of an encoder-decoder, in the decoder's text.
   int64_t first_position = 0;

@@ -15,7 +15,7 @@ struct Layer {
   AttentionSite attention;
   Linear query, key, value, attention_output, intermediate, output;
   LayerNorm attention_norm, output_norm;
-  DropoutSite attention_output_dropout, output_dropout;
+  BlockOutput attention_end, end;
 };
 
 class PostNormEncoder : public Base {
@@ -85,8 +85,20 @@ class PostNormEncoder : public Base {
                        .scale = 1 / std::sqrt(static_cast<double>(s.size / s.heads)),
                        .dropout = dropout_site(builder, s.attention_dropout)};
     builder.attention(layer.attention);
-    layer.attention_output_dropout = dropout_site(builder, s.attention_output_dropout);
-    layer.output_dropout = dropout_site(builder, s.dropout);
+    layer.attention_end = {.path = path + s.attention_end,
+                           .kind = BlockKind::kAttention,
+                           .layer = static_cast<int64_t>(index),
+                           .size = s.size,
+                           .dropout = dropout_site(builder, s.attention_output_dropout),
+                           .norm = &layer.attention_norm};
+    builder.block(layer.attention_end);
+    layer.end = {.path = path + s.end,
+                 .kind = BlockKind::kFeedForward,
+                 .layer = static_cast<int64_t>(index),
+                 .size = s.size,
+                 .dropout = dropout_site(builder, s.dropout),
+                 .norm = &layer.output_norm};
+    builder.block(layer.end);
   }
 
   void build_head(ModelBuilder& builder) {
@@ -154,11 +166,10 @@ class PostNormEncoder : public Base {
     const at::Tensor x = queries(hidden);
     const at::Tensor seen = layer.attention(layer.query(x, queries.pass), layer.key(hidden, pass),
                                             layer.value(hidden, pass), queries.pass, pass);
-    const at::Tensor attended = layer.attention_norm(layer.attention_output(seen, queries.pass), x,
-                                                     queries.pass, layer.attention_output_dropout);
+    const at::Tensor attended =
+        layer.attention_end(layer.attention_output(seen, queries.pass), x, queries.pass);
     const at::Tensor inner = settings_.activation(layer.intermediate(attended, queries.pass));
-    return layer.output_norm(layer.output(inner, queries.pass), attended, queries.pass,
-                             layer.output_dropout);
+    return layer.end(layer.output(inner, queries.pass), attended, queries.pass);
   }
 
   at::Tensor on_top(const at::Tensor& hidden, const Pass& pass) const {

@@ -28,7 +28,8 @@ struct PostNormEncoderSettings {
   std::string query = ".attention.self.query", key = ".attention.self.key",
               value = ".attention.self.value", attention_output = ".attention.output.dense",
               attention_norm = ".attention.output.LayerNorm", intermediate = ".intermediate.dense",
-              output = ".output.dense", output_norm = ".output.LayerNorm";
+              output = ".output.dense", output_norm = ".output.LayerNorm",
+              attention_end = ".attention.output", end = ".output";  // as `adapters` names them
 
   // features = dropout(activation(dense(first_dropout(hidden)))) where there is a dense layer, else
   // first_dropout(hidden).

@@ -19,6 +19,7 @@ struct Layer {
   RmsNorm input_norm, inner_norm;                // before attention, before the feed-forward
   RmsNorm post_attention_norm, post_inner_norm;  // Gemma 2's, behind them
   RmsNorm query_norm, key_norm;                  // Qwen3's, of each head
+  BlockOutput attention_end, end;
 };
 
 class RotaryDecoder : public Base {
@@ -100,6 +101,19 @@ class RotaryDecoder : public Base {
                        .softcap = settings_.score_softcap,
                        .dropout = builder.dropout(options.model_dropout.value_or(p))};
     builder.attention(layer.attention);
+    const auto end = [&](BlockOutput& block, BlockKind kind, const char* name,
+                         RmsNorm Layer::*norm) {
+      block = {
+          .path = path + name, .kind = kind, .layer = static_cast<int64_t>(index), .size = size_};
+      if (settings_.post_norms) {
+        block.outcome_norm = &(layer.*norm);
+        block.sum_norm = &(layers_.back().*norm);
+      }
+      builder.block(block);
+    };
+    end(layer.attention_end, BlockKind::kAttention, ".attention_adapters",
+        &Layer::post_attention_norm);
+    end(layer.end, BlockKind::kFeedForward, ".output_adapters", &Layer::post_inner_norm);
   }
 
   void build_norms(ModelBuilder& builder, Layer& layer, const std::string& path,
@@ -130,16 +144,14 @@ class RotaryDecoder : public Base {
         rotary(heads_normed(layer.query(queries(x), queries.pass), layer.query_norm),
                {queries(angles.cosine), queries(angles.sine)});
     const at::Tensor key = rotary(heads_normed(layer.key(x, pass), layer.key_norm), angles);
-    at::Tensor attended = layer.output(
-        layer.attention(query, key, layer.value(x, pass), queries.pass, pass), queries.pass);
-    if (settings_.post_norms) attended = layer.post_attention_norm(attended);
-    const at::Tensor hidden = queries(all) + attended;
+    const at::Tensor seen = layer.attention(query, key, layer.value(x, pass), queries.pass, pass);
+    const at::Tensor hidden =
+        layer.attention_end(layer.output(seen, queries.pass), queries(all), queries.pass);
     const at::Tensor normed = layer.inner_norm(hidden);
-    at::Tensor inner = layer.down(
+    const at::Tensor inner = layer.down(
         gated(layer.gate(normed, queries.pass), layer.up(normed, queries.pass), activation_),
         queries.pass);
-    if (settings_.post_norms) inner = layer.post_inner_norm(inner);
-    return hidden + inner;
+    return layer.end(inner, hidden, queries.pass);
   }
 
   RotaryDecoderSettings settings_;

@@ -22,7 +22,7 @@ StackOutput run_layers(const Pass& pass, at::Tensor hidden, const std::vector<in
     hidden = checkpointed(pass, {hidden},
                           [run, i, all](const auto& inputs) { return run(i, inputs[0], all); });
   }
-  const bool narrowed = worth_narrowing(seen.size(), hidden.size(0));
+  const bool narrowed = !pass.options().whole_rows && worth_narrowing(seen.size(), hidden.size(0));
   hidden = run(layers - 1, hidden, narrowed ? chosen : all);
   return {narrowed ? hidden : chosen(hidden), chosen.pass};
 }

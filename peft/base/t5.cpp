@@ -17,13 +17,14 @@ struct Attention {
   AttentionSite site;
   Linear query, key, value, output;
   RmsNorm norm;
-  DropoutSite dropout;
+  BlockOutput end;
 };
 
 struct FeedForward {
   Linear gate, up, down;  // plain: gate only
   RmsNorm norm;
-  DropoutSite inner_dropout, dropout;
+  DropoutSite inner_dropout;
+  BlockOutput end;
 };
 
 struct Block {
@@ -141,7 +142,16 @@ class T5 : public Base {
                       .scale = 1,
                       .causal = causal,
                       .dropout = builder.dropout(dropout_)};
-    attention.dropout = builder.dropout(dropout_);
+  }
+
+  void end_block(ModelBuilder& builder, BlockOutput& end, const std::string& path, BlockKind kind,
+                 int64_t layer) {
+    end = {.path = path,
+           .kind = kind,
+           .layer = layer,
+           .size = size_,
+           .dropout = builder.dropout(dropout_)};
+    builder.block(end);
   }
 
   void build_stack(ModelBuilder& builder, Stack& stack, const std::string& path,
@@ -151,16 +161,22 @@ class T5 : public Base {
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
       Block& block = stack.blocks[i];
       const std::string layers = fmt::format("{}.block.{}.layer.", path, i);
+      const auto layer =
+          static_cast<int64_t>(i + (stack.decodes ? encoder_.blocks.size() : size_t{0}));
       build_attention(builder, block.self, layers + "0", "SelfAttention", i, stack.decodes, config);
       builder.attention(block.self.site);
+      end_block(builder, block.self.end, layers + "0", BlockKind::kAttention, layer);
       if (i == 0)
         builder.embedding(stack.bias_table, layers + "0.SelfAttention.relative_attention_bias",
                           buckets_, heads_);
-      if (stack.decodes)
+      if (stack.decodes) {
         build_attention(builder, block.cross, layers + "1", "EncDecAttention", cross_slot(i), false,
                         config);
-      build_feed_forward(builder, block.feed_forward, layers + (stack.decodes ? "2" : "1"), inner,
-                         config);
+        end_block(builder, block.cross.end, layers + "1", BlockKind::kCrossAttention, layer);
+      }
+      const std::string last = layers + (stack.decodes ? "2" : "1");
+      build_feed_forward(builder, block.feed_forward, last, inner, config);
+      end_block(builder, block.feed_forward.end, last, BlockKind::kFeedForward, layer);
     }
     builder.rms_norm(stack.norm, path + ".final_layer_norm", size_, eps(config));
     stack.dropout = builder.dropout(dropout_);
@@ -174,7 +190,6 @@ class T5 : public Base {
     builder.linear(layer.down, dense + ".wo", inner, size_, false);
     builder.rms_norm(layer.norm, path + ".layer_norm", size_, eps(config));
     layer.inner_dropout = builder.dropout(dropout_);
-    layer.dropout = builder.dropout(dropout_);
   }
 
   static double eps(const Config& config) { return config.number("layer_norm_epsilon", 1e-6); }
@@ -224,7 +239,7 @@ class T5 : public Base {
     const at::Tensor x = layer.norm(hidden);
     const at::Tensor seen = layer.site(layer.query(x, pass), layer.key(x, pass),
                                        layer.value(x, pass), pass, pass, bias);
-    return hidden + dropout(layer.output(seen, pass), pass, layer.dropout);
+    return layer.end(layer.output(seen, pass), hidden, pass);
   }
 
   at::Tensor attend_encoded(const Attention& layer, const at::Tensor& hidden,
@@ -235,7 +250,7 @@ class T5 : public Base {
                                 ? layer.site(query, layer.key(encoded, encoding),
                                              layer.value(encoded, encoding), pass, encoding)
                                 : layer.site.over_cache(query, pass);
-    return hidden + dropout(layer.output(seen, pass), pass, layer.dropout);
+    return layer.end(layer.output(seen, pass), hidden, pass);
   }
 
   at::Tensor feed_forward(const FeedForward& layer, const at::Tensor& hidden,
@@ -245,7 +260,7 @@ class T5 : public Base {
     const at::Tensor inner =
         gated_ ? gated(gate, layer.up(x, pass), *activation_) : (*activation_)(gate);
     const at::Tensor down = layer.down(dropout(inner, pass, layer.inner_dropout), pass);
-    return hidden + dropout(down, pass, layer.dropout);
+    return layer.end(down, hidden, pass);
   }
 
   int64_t size_, heads_, head_size_, vocabulary_, buckets_, furthest_;
