@@ -53,7 +53,7 @@ Outcome Inspect::run(JobContext& context, Fields& fields) {
   const BuildOptions build{setup.task_type, label_count(setup, data), model_.model_dropout};
   const AdaptedModel model(shapes_of_model(folder, build, setup.precision),
                            method_.take(setup, fields), setup.task_type,
-                           {setup.config.text("model_type"), 42, model_.allow_missing_targets});
+                           {.allow_missing_targets = model_.allow_missing_targets});
   if (json_) {
     context.out << pretty(as_json(model)) << std::endl;
   } else {

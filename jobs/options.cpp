@@ -40,7 +40,7 @@ void ModelOptions::declare_adapter(Fields& fields) {
 void ModelOptions::choose_task() {
   if (!task_type.empty()) return;
   Json of_adapter;
-  if (adapter_name_or_path.size() == 1)
+  if (!adapter_name_or_path.empty())
     of_adapter =
         read_adapter_folder(adapter_name_or_path.front()).config.value("task_type", Json());
   task_type = of_adapter.is_string() ? of_adapter.get<std::string>() : name_of(default_task);

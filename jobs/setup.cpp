@@ -222,8 +222,7 @@ AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& 
       load_model(context.communicator, setup.model_folder, build, setup.precision, seed);
   std::optional<AdaptedModel> model;
   together(context.communicator, "attaching the adapter", [&] {
-    const AttachOptions attach{setup.config.text("model_type"), seed,
-                               options.allow_missing_targets || setup.adapter.has_value(),
+    const AttachOptions attach{seed, options.allow_missing_targets || setup.adapter.has_value(),
                                initial_ids(setup, method.get())};
     try {
       model.emplace(std::move(base), std::move(method), setup.task_type, attach);

@@ -79,6 +79,7 @@ Trainer::Trainer(JobContext& context, const TrainingOptions& options, const Run&
     throw usage_error("--lr_scheduler_type {} needs --eval_strategy steps or epoch",
                       options.lr_scheduler_type);
   }
+  run.model.method()->begin(total_);
   const std::vector<std::string> metrics = value_names(*run.task.metrics());
   if (std::find(metrics.begin(), metrics.end(), options.best_metric()) == metrics.end()) {
     throw usage_error("--metric_for_best_model {}: evaluation gives {}",
@@ -170,11 +171,13 @@ void Trainer::step(Totals& totals, double factor) {
   }
   skipped_in_a_row_ = 0;
   sum_.gradient(gradient_);
+  totals.loss += run_.model.add_penalty(gradient_);
   totals.grad_norm = rankwise::norm(gradient_);
   const double clip = options_.max_grad_norm > 0
                           ? std::min(1.0, options_.max_grad_norm / (totals.grad_norm + 1e-6))
                           : 1.0;
   optimizer_.step(run_.model.values(), gradient_, factor, clip);
+  run_.model.method()->after_step(done_ + 1, run_.model.values(), gradient_.mul_(clip));
 }
 
 bool Trainer::check_due() const {

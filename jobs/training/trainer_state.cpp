@@ -19,16 +19,19 @@ void by_name(const AdaptedModel& model, const at::Tensor& flat, const Each& each
 }
 
 const std::string kValues = "adapter/", kMean = "optimizer/exp_avg/",
-                  kSquare = "optimizer/exp_avg_sq/";
+                  kSquare = "optimizer/exp_avg_sq/", kMethod = "method/";
+
+void copy_in(at::Tensor to, const State& state, const std::string& path) {
+  const auto found = state.tensors.find(path);
+  if (found == state.tensors.end() || found->second.sizes() != to.sizes())
+    throw model_error("checkpoint: tensor '{}' is missing or of another shape", path);
+  to.copy_(found->second);
+}
 
 void copy_in(const AdaptedModel& model, at::Tensor flat, const State& state,
              const std::string& folder) {
-  by_name(model, flat, [&](const std::string& name, at::Tensor to) {
-    const auto found = state.tensors.find(folder + name);
-    if (found == state.tensors.end() || found->second.sizes() != to.sizes()) {
-      throw model_error("checkpoint: tensor '{}' is missing or of another shape", folder + name);
-    }
-    to.copy_(found->second);
+  by_name(model, flat, [&](const std::string& name, const at::Tensor& to) {
+    copy_in(to, state, folder + name);
   });
 }
 
@@ -53,6 +56,8 @@ State Trainer::state() const {
   add(kValues, run_.model.values());
   add(kMean, optimizer.exp_avg());
   add(kSquare, optimizer.exp_avg_sq());
+  for (const auto& [name, value] : run_.model.method()->state())
+    state.tensors[kMethod + name] = value.clone();
   const Json progress = {{"updates_done", done_},
                          {"updates_in_all", total_},
                          {"optimizer_steps", optimizer_.steps()},
@@ -70,6 +75,8 @@ void Trainer::restore(const State& state) {
   copy_in(run_.model, run_.model.values(), state, kValues);
   copy_in(run_.model, optimizer_.exp_avg(), state, kMean);
   copy_in(run_.model, optimizer_.exp_avg_sq(), state, kSquare);
+  for (const auto& [name, value] : run_.model.method()->state())
+    copy_in(value, state, kMethod + name);
   const Json progress = progress_of(state);
   done_ = saved_ = progress.at("updates_done");
   optimizer_.set_steps(progress.at("optimizer_steps"));
@@ -147,12 +154,15 @@ Outcome Trainer::finish() {
 void Trainer::load_best() {
   const std::optional<int64_t> best = recorder_.state().best_global_step;
   if (!best || *best == done_) return;
+  const std::map<std::string, at::Tensor> of_method = run_.model.method()->state();
   together(context_.communicator, "loading the best checkpoint", [&] {
-    if (run_.store)
-      copy_in(run_.model, run_.model.values(), read_hdf5(run_.store->folder(*best) / "state.h5"),
-              kValues);
+    if (!run_.store) return;
+    const State state = read_hdf5(run_.store->folder(*best) / "state.h5");
+    copy_in(run_.model, run_.model.values(), state, kValues);
+    for (const auto& [name, value] : of_method) copy_in(value, state, kMethod + name);
   });
   context_.communicator.broadcast(run_.model.values(), 0);
+  for (auto [name, value] : of_method) context_.communicator.broadcast(value, 0);
   context_.log.info("the best checkpoint is that of update {}", *best);
 }
 

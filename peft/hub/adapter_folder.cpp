@@ -2,6 +2,7 @@
 // peft/methods.
 #include "peft/hub/adapter_folder.h"
 
+#include "peft/hub/adapters_library.h"
 #include "peft/hub/torch_file.h"
 
 namespace rankwise {
@@ -15,12 +16,8 @@ Json read_config(const fs::path& folder) {
     throw model_error("{}: not an adapter folder: it has no adapter_config.json", folder.string());
   Json config = read_json(file);
   if (!config.is_object()) throw model_error("{}: is not a JSON object", file.string());
-  if (!config.contains("peft_type")) {
-    const bool of_adapters = config.contains("config") && config.contains("model_type");
-    throw Error(
-        ErrorKind::kModel, fmt::format("{}: has no 'peft_type'", file.string()),
-        of_adapters ? "this is a folder of the library `adapters`; those are not read yet" : "");
-  }
+  if (is_of_adapters(config)) return bottleneck_config(std::move(config), file);
+  if (!config.contains("peft_type")) throw model_error("{}: has no 'peft_type'", file.string());
   if (!config["peft_type"].is_string()) {
     throw model_error("{}: 'peft_type' is not a string: {}", file.string(),
                       config["peft_type"].dump());
@@ -80,12 +77,19 @@ Json with_common_keys(const Json& config) {
 
 AdapterFolder read_adapter_folder(const fs::path& folder) {
   Json config = read_config(folder);
-  return {std::move(config), read_weights(folder), read_labels(folder), folder};
+  std::vector<TensorEntry> weights =
+      config["peft_type"] == "BOTTLENECK" ? read_bottleneck_weights(folder) : read_weights(folder);
+  return {std::move(config), std::move(weights), read_labels(folder), folder};
 }
 
 std::map<std::string, std::string> adapter_files(
     const Json& config, std::vector<TensorBytes> tensors,
     const std::optional<std::vector<std::string>>& labels, bool body_is_model) {
+  if (config.at("peft_type") == "BOTTLENECK") {
+    std::map<std::string, std::string> files = bottleneck_files(config, std::move(tensors), labels);
+    if (labels) files["labels.json"] = labels_json(*labels);
+    return files;
+  }
   const Json all = with_common_keys(config);
   const Json &base = all["base_model_name_or_path"], &task = all["task_type"];
   std::optional<std::string> pipeline_tag;

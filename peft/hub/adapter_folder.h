@@ -1,5 +1,6 @@
 // Adapter folders as peft 0.21.2 writes and reads them: adapter_config.json,
-// adapter_model.safetensors, README.md; and labels.json, which is ours.
+// adapter_model.safetensors, README.md; and labels.json, which is ours. Those of bottleneck
+// adapters are the library `adapters`' (adapters_library.h).
 #pragma once
 
 #include <filesystem>

@@ -13,11 +13,11 @@ struct StorageType {
   Dtype dtype;
 };
 constexpr StorageType kStorageTypes[] = {
-    {"torch FloatStorage", Dtype::kFloat32}, {"torch HalfStorage", Dtype::kFloat16},
+    {"torch FloatStorage", Dtype::kFloat32},     {"torch HalfStorage", Dtype::kFloat16},
     {"torch BFloat16Storage", Dtype::kBFloat16}, {"torch DoubleStorage", Dtype::kFloat64},
-    {"torch LongStorage", Dtype::kInt64},    {"torch IntStorage", Dtype::kInt32},
-    {"torch ShortStorage", Dtype::kInt16},   {"torch CharStorage", Dtype::kInt8},
-    {"torch ByteStorage", Dtype::kUInt8},    {"torch BoolStorage", Dtype::kBool},
+    {"torch LongStorage", Dtype::kInt64},        {"torch IntStorage", Dtype::kInt32},
+    {"torch ShortStorage", Dtype::kInt16},       {"torch CharStorage", Dtype::kInt8},
+    {"torch ByteStorage", Dtype::kUInt8},        {"torch BoolStorage", Dtype::kBool},
 };
 
 constexpr std::string_view kDict = "collections OrderedDict";
@@ -70,19 +70,23 @@ bool Unpickler::step() {
     case 'X':  // BINUNICODE
       push(Kind::kText).text = read(read<uint32_t>());
       break;
-    case '\x8c': case 'U':  // SHORT_BINUNICODE, SHORT_BINSTRING
+    case '\x8c':
+    case 'U':  // SHORT_BINUNICODE, SHORT_BINSTRING
       push(Kind::kText).text = read(read<uint8_t>());
       break;
     case '}':  // EMPTY_DICT
       push(Kind::kDict);
       break;
-    case ']': case ')':  // EMPTY_LIST, EMPTY_TUPLE
+    case ']':
+    case ')':  // EMPTY_LIST, EMPTY_TUPLE
       push(Kind::kSequence);
       break;
     case 't':  // TUPLE
       collect(after_mark());
       break;
-    case '\x85': case '\x86': case '\x87':  // TUPLE1 … TUPLE3
+    case '\x85':
+    case '\x86':
+    case '\x87':  // TUPLE1 … TUPLE3
       collect(static_cast<size_t>(static_cast<uint8_t>(opcode) - 0x84));
       break;
     case 'a':  // APPEND

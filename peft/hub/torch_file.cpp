@@ -115,8 +115,7 @@ Storages archive_members(const Input& input, const Place& directory) {
     const std::string local = input.read(place.offset, kLocalBytes);
     if (number_at<uint32_t>(local, 0) != kLocalRecord)
       throw input.error("its part '{}' is not where its list of parts says", name);
-    place.offset +=
-        kLocalBytes + number_at<uint16_t>(local, 26) + number_at<uint16_t>(local, 28);
+    place.offset += kLocalBytes + number_at<uint16_t>(local, 26) + number_at<uint16_t>(local, 28);
     members[name.substr(name.find('/') + 1)] = place;
   }
   return members;

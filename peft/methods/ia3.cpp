@@ -28,6 +28,7 @@ class Ia3 : public Method {
   void declare(Fields& fields) override {
     fields.group("IA3");
     targets_.declare(fields);
+    targets_.declare_excluded(fields);
     fields
         .add("feedforward_modules", feedforward_,
              "targets whose input is scaled: ends of names, or one regular expression")
@@ -106,8 +107,8 @@ void Ia3::attach(Sites& sites, const AttachOptions& options) {
     adapter.feedforward = is_feedforward(linear->path);
     const std::vector<int64_t> shape = adapter.feedforward ? std::vector{int64_t{1}, linear->in()}
                                                            : std::vector{linear->out(), int64_t{1}};
-    adapter.scale = init_ ? at::ones(shape)
-                          : draw_normal(shape, 1, options.seed, linear->path + ".ia3_l");
+    adapter.scale =
+        init_ ? at::ones(shape) : draw_normal(shape, 1, options.seed, linear->path + ".ia3_l");
     adapter.scale.set_requires_grad(true);
     linear->adapter = &adapter;
     trainables_.push_back({"base_model.model." + linear->path + ".ia3_l", adapter.scale});

@@ -6,6 +6,7 @@
 #include <deque>
 
 #include "peft/base/draw.h"
+#include "peft/methods/lora_config.h"
 #include "peft/methods/lora_linear.h"
 #include "peft/methods/target_settings.h"
 #include "peft/methods/trained_base.h"
@@ -24,6 +25,7 @@ class Lora : public Method {
         .less_than(1)
         .changes_result();
     targets_.declare(fields);
+    targets_.declare_excluded(fields);
     targets_.declare_layers(fields);
     fields.add("rank_pattern", rank_pattern_, "JSON: module name or expression → r")
         .changes_result();
@@ -33,14 +35,20 @@ class Lora : public Method {
     fields.add("bias", bias_, "biases that train")
         .one_of({"none", "all", "lora_only"})
         .changes_result();
-    fields.add("init_lora_weights", init_, "true: B is 0; false: neither is; gaussian: A is normal")
-        .one_of({"true", "false", "gaussian"})
+    fields
+        .add("init_lora_weights", init_,
+             "true: B is 0; false: neither is; gaussian: A is normal; pissa, olora: the largest "
+             "part "
+             "of the weight, which is taken out of it")
+        .one_of({"true", "false", "gaussian", "pissa", "olora"})
         .changes_result();
+    fields.add("lora_bias", lora_bias_, "a bias of B's own").changes_result();
     fields.add("use_dora", dora_, "magnitudes of their own for the rows of W + s · B A")
         .changes_result();
   }
 
   void read_config(const Json& config) override;
+  void read_init(const Json& init);
   Json config() const override;
   void attach(Sites& sites, const AttachOptions& options) override;
   std::vector<Trainable>& trainables() override { return trainables_; }
@@ -54,12 +62,14 @@ class Lora : public Method {
 
  private:
   void adapt(Linear& linear, Sites& sites, const AttachOptions& options);
+  bool takes_from_weight() const { return init_ == "pissa" || init_ == "olora"; }
+  void check_start(const Linear& linear, int64_t rank) const;
   void initialize(LoraAdapter& adapter, const Linear& linear, int64_t rank, uint64_t seed) const;
 
   int64_t r_ = 8;
   double alpha_ = 8, dropout_ = 0;
   std::string rank_pattern_ = "{}", alpha_pattern_ = "{}", bias_ = "none", init_ = "true";
-  bool rslora_ = false, dora_ = false;
+  bool rslora_ = false, dora_ = false, lora_bias_ = false;
   TargetSettings targets_;
   Json original_;  // the adapter_config.json that was read: settings that are kept as they came
   std::deque<LoraAdapter> adapters_;
@@ -89,18 +99,39 @@ void Lora::adapt(Linear& linear, Sites& sites, const AttachOptions& options) {
       alpha / (rslora_ ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
   adapter.dropout = dropout_;
   adapter.site = sites.dropout_sites++;
+  check_start(linear, rank);
   initialize(adapter, linear, rank, options.seed);
   linear.adapter = &adapter;
   const std::string name = "base_model.model." + linear.path;
   trainables_.push_back({name + ".lora_A.weight", adapter.a});
   trainables_.push_back({name + ".lora_B.weight", adapter.b});
+  if (lora_bias_) trainables_.push_back({name + ".lora_B.bias", adapter.b_bias, false});
   if (!dora_) return;
   adapter.add_magnitude(linear);
   trainables_.push_back({name + ".lora_magnitude_vector", adapter.magnitude});
 }
 
+void Lora::check_start(const Linear& linear, int64_t rank) const {
+  if (lora_bias_ && (dora_ || (init_ != "true" && init_ != "false")))
+    throw usage_error("--lora_bias: not together with {}",
+                      dora_ ? "--use_dora" : "--init_lora_weights " + init_);
+  if (!takes_from_weight()) return;
+  if (dora_) throw usage_error("--init_lora_weights {}: not together with --use_dora", init_);
+  if (rank > std::min(linear.in(), linear.out()))
+    throw usage_error("--init_lora_weights {}: the rank {} is above the smaller side of '{}', {}",
+                      init_, rank, linear.path, std::min(linear.in(), linear.out()));
+}
+
 void Lora::initialize(LoraAdapter& adapter, const Linear& linear, int64_t rank,
                       uint64_t seed) const {
+  const bool shape_only = linear.weight.is_meta() && !linear.frozen().in_blocks();
+  if (takes_from_weight() && !shape_only) {
+    if (init_ == "pissa") adapter.take_principal_part(linear, rank);
+    if (init_ == "olora") adapter.take_first_columns(linear, rank);
+    adapter.a.set_requires_grad(true);
+    adapter.b.set_requires_grad(true);
+    return;
+  }
   const double bound_in = 1 / std::sqrt(static_cast<double>(linear.in()));
   const std::string name_a = linear.path + ".lora_A", name_b = linear.path + ".lora_B";
   adapter.a = init_ == "gaussian"
@@ -112,14 +143,21 @@ void Lora::initialize(LoraAdapter& adapter, const Linear& linear, int64_t rank,
                   : at::zeros({linear.out(), rank});
   adapter.a.set_requires_grad(true);
   adapter.b.set_requires_grad(true);
+  if (!lora_bias_) return;
+  const double bound = 1 / std::sqrt(static_cast<double>(rank));
+  adapter.b_bias = init_ == "false" ? draw_uniform({linear.out()}, bound, seed, name_b + ".bias")
+                                    : at::zeros({linear.out()});
+  adapter.b_bias.set_requires_grad(true);
 }
 
 std::vector<Method::Target> Lora::targets() const {
   std::vector<Target> list;
   for (size_t i = 0; i < adapted_.size(); ++i) {
     const LoraAdapter& adapter = adapters_[i];
-    const int64_t magnitudes = dora_ ? adapter.magnitude.numel() : 0;
-    list.push_back({adapted_[i]->path, adapter.a.numel() + adapter.b.numel() + magnitudes});
+    int64_t parameters = adapter.a.numel() + adapter.b.numel();
+    if (dora_) parameters += adapter.magnitude.numel();
+    if (lora_bias_) parameters += adapter.b_bias.numel();
+    list.push_back({adapted_[i]->path, parameters});
   }
   return list;
 }
@@ -129,6 +167,11 @@ void Lora::merge_into(Sites&) {
   for (size_t i = 0; i < adapted_.size(); ++i) {
     Linear& linear = *adapted_[i];
     linear.weight = adapters_[i].merged(linear);
+    if (lora_bias_) {
+      if (!linear.bias.defined())
+        throw usage_error("lora_bias cannot be merged: '{}' has no bias", linear.path);
+      linear.bias = linear.bias + adapters_[i].b_bias * adapters_[i].scale;
+    }
     linear.adapter = nullptr;
   }
 }
@@ -136,24 +179,16 @@ void Lora::merge_into(Sites&) {
 void Lora::read_config(const Json& config) {
   original_ = config;
   targets_.read(config);
-  const auto refuse = [&](const char* key) {
-    const Json value = config.value(key, Json());
-    if (value.is_null() || value == false || value == Json::object()) return;
-    throw model_error("adapter_config.json: '{}' is {}, which is not supported", key, value.dump());
-  };
-  for (const char* key : {"lora_bias", "layer_replication", "trainable_token_indices",
-                          "target_parameters", "loftq_config", "eva_config", "corda_config",
-                          "arrow_config", "alora_invocation_tokens", "use_qalora",
-                          "megatron_config", "use_bdlora", "layers_pattern"}) {
-    refuse(key);
-  }
+  refuse_unsupported_lora(config);
   try {
     r_ = config.value("r", r_);
     alpha_ = config.value("lora_alpha", alpha_);
     dropout_ = config.value("lora_dropout", dropout_);
     rslora_ = config.value("use_rslora", false);
     dora_ = config.value("use_dora", false);
+    lora_bias_ = config.value("lora_bias", false);
     bias_ = config.value("bias", bias_);
+    read_init(config.value("init_lora_weights", Json(true)));
     rank_pattern_ = config.value("rank_pattern", Json::object()).dump();
     alpha_pattern_ = config.value("alpha_pattern", Json::object()).dump();
   } catch (const nlohmann::json::exception& error) {
@@ -161,38 +196,35 @@ void Lora::read_config(const Json& config) {
   }
 }
 
+// Of the ways to begin, only those that change the frozen weight matter to a folder.
+void Lora::read_init(const Json& init) {
+  if (init == "pissa" || init == "olora") init_ = init.get<std::string>();
+  if (init.is_string() && init.get<std::string>().starts_with("pissa_niter_"))
+    throw Error(ErrorKind::kModel,
+                fmt::format("adapter_config.json: 'init_lora_weights' is {}, which takes a random "
+                            "approximation out of the weights",
+                            init.dump()),
+                "save it in peft with path_initial_model_for_weight_conversion");
+}
+
 Json Lora::config() const {
   if (original_.is_object()) return original_;
-  const auto number = [](double value) {
-    return value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<int64_t>(value))
-                                                                : Json(value);
-  };
-  const Json init = init_ == "gaussian" ? Json("gaussian") : Json(init_ == "true");
-  Json config = {
-      {"peft_type", "LORA"},
-      {"r", r_},
-      {"lora_alpha", number(alpha_)},
-      {"lora_dropout", dropout_},
-      {"layers_to_transform", targets_.layers()},
-      {"rank_pattern", parse_json(rank_pattern_, "--rank_pattern", ErrorKind::kUsage)},
-      {"alpha_pattern", parse_json(alpha_pattern_, "--alpha_pattern", ErrorKind::kUsage)},
-      {"use_rslora", rslora_},
-      {"bias", bias_},
-      {"init_lora_weights", init},
-      {"fan_in_fan_out", !adapted_.empty() && adapted_.front()->in_by_out},
-      {"lora_bias", false},
-      {"use_dora", dora_},
-      {"use_qalora", false},
-      {"ensure_weight_tying", false},
-      {"loftq_config", Json::object()},
-      {"megatron_core", "megatron.core"},
-      {"qalora_group_size", 16}};
-  for (const char* key : {"alora_invocation_tokens", "arrow_config", "corda_config", "eva_config",
-                          "kasa_config", "layer_replication", "layers_pattern", "lora_ga_config",
-                          "megatron_config", "monteclora_config", "target_parameters",
-                          "trainable_token_indices", "use_bdlora", "velora_config"}) {
-    config[key] = nullptr;
-  }
+  const Json init = init_ == "true" || init_ == "false" ? Json(init_ == "true") : Json(init_);
+  Json config = lora_config_defaults();
+  config.update(
+      {{"peft_type", "LORA"},
+       {"r", r_},
+       {"lora_alpha", whole(alpha_)},
+       {"lora_dropout", dropout_},
+       {"layers_to_transform", targets_.layers()},
+       {"rank_pattern", parse_json(rank_pattern_, "--rank_pattern", ErrorKind::kUsage)},
+       {"alpha_pattern", parse_json(alpha_pattern_, "--alpha_pattern", ErrorKind::kUsage)},
+       {"use_rslora", rslora_},
+       {"bias", bias_},
+       {"init_lora_weights", init},
+       {"fan_in_fan_out", !adapted_.empty() && adapted_.front()->in_by_out},
+       {"lora_bias", lora_bias_},
+       {"use_dora", dora_}});
   config.update(targets_.config());
   return config;
 }

@@ -18,6 +18,7 @@ struct LoraCall {
   DropoutCall dropout;
   double scale;
   FrozenWeight weight;
+  at::Tensor taken_a, taken_b;
 };
 
 struct LoraLinear : Function<LoraLinear> {
@@ -29,6 +30,8 @@ struct LoraLinear : Function<LoraLinear> {
     at::Tensor y = product(x, call.weight, bias.value_or(at::Tensor()));
     context->saved_data["bias"] = bias.has_value();
     y.addmm_(small, b.t(), 1, call.scale);
+    if (call.taken_a.defined())
+      y.addmm_(at::linear(x, call.taken_a), call.taken_b.t(), 1, -call.scale);
     context->save_for_backward({x, a, b, small});
     keep(context, std::move(call));
     return y;
@@ -44,6 +47,8 @@ struct LoraLinear : Function<LoraLinear> {
     at::Tensor grad_x, grad_bias;
     if (context->needs_input_grad(0)) {
       grad_x = product_backward(grad, call.weight);
+      if (call.taken_a.defined())
+        grad_x.addmm_(at::mm(grad, call.taken_b), call.taken_a, 1, -call.scale);
       call.dropout.add_to(grad_x, at::mm(grad_small, a));
     }
     if (context->saved_data["bias"].toBool() && context->needs_input_grad(3))
@@ -104,13 +109,19 @@ struct DoraLinear : Function<DoraLinear> {
   }
 };
 
+at::Tensor there(const at::Tensor& tensor, const at::Tensor& like) {
+  return tensor.defined() ? tensor.to(like.device()) : tensor;
+}
+
 }  // namespace
 
 at::Tensor LoraAdapter::forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const {
   const DropoutCall dropped(pass, {site, dropout});
   if (!magnitude.defined()) {
-    return LoraLinear::apply(x.contiguous(), a, b, optional(linear.bias),
-                             LoraCall{dropped, scale, linear.frozen()});
+    const at::Tensor y = LoraLinear::apply(
+        x.contiguous(), a, b, optional(linear.bias),
+        LoraCall{dropped, scale, linear.frozen(), there(taken_a, x), there(taken_b, x)});
+    return b_bias.defined() ? y + b_bias * scale : y;
   }
   return DoraLinear::apply(x.contiguous(), a, b, magnitude, optional(linear.bias),
                            DoraCall{dropped, scale, linear.frozen(), row_norms(linear)});
@@ -120,8 +131,30 @@ at::Tensor LoraAdapter::forward(const Linear& linear, const at::Tensor& x, const
 at::Tensor LoraAdapter::row_norms(const Linear& linear) const {
   at::NoGradGuard no_grad;
   const at::Tensor with_weight = product(a, linear.frozen(), at::Tensor()).t();  // W Aᵀ, [out, R]
-  const at::Tensor among = at::mm(b, at::mm(a, a.t()));                         // [out, R]
-  return (squares.to(b.device()) + ((2 * scale) * with_weight + (scale * scale) * among).mul_(b).sum(1)).sqrt();
+  const at::Tensor among = at::mm(b, at::mm(a, a.t()));                          // [out, R]
+  return (squares.to(b.device()) +
+          ((2 * scale) * with_weight + (scale * scale) * among).mul_(b).sum(1))
+      .sqrt();
+}
+
+void LoraAdapter::take(at::Tensor new_a, at::Tensor new_b) {
+  a = new_a.contiguous();
+  b = new_b.contiguous();
+  taken_a = a.clone();
+  taken_b = b.clone();
+}
+
+void LoraAdapter::take_principal_part(const Linear& linear, int64_t rank) {
+  at::NoGradGuard no_grad;
+  const auto [left, values, right] = at::linalg_svd(linear.frozen().unpacked(), false);
+  const at::Tensor roots = (values.narrow(0, 0, rank) / scale).sqrt();
+  take(right.narrow(0, 0, rank) * roots.unsqueeze(1), left.narrow(1, 0, rank) * roots);
+}
+
+void LoraAdapter::take_first_columns(const Linear& linear, int64_t rank) {
+  at::NoGradGuard no_grad;
+  const auto [q, r] = at::linalg_qr(linear.frozen().unpacked());
+  take(r.narrow(0, 0, rank), q.narrow(1, 0, rank));
 }
 
 void LoraAdapter::add_magnitude(const Linear& linear) {
@@ -135,8 +168,9 @@ void LoraAdapter::add_magnitude(const Linear& linear) {
 
 at::Tensor LoraAdapter::merged(const Linear& linear) const {
   at::NoGradGuard no_grad;
-  const at::Tensor sum = linear.frozen().unpacked() +
-                         at::mm(b.to(at::kDouble), a.to(at::kDouble)).mul_(scale).to(at::kFloat);
+  at::Tensor update = at::mm(b.to(at::kDouble), a.to(at::kDouble));
+  if (taken_a.defined()) update -= at::mm(taken_b.to(at::kDouble), taken_a.to(at::kDouble));
+  const at::Tensor sum = linear.frozen().unpacked() + update.mul_(scale).to(at::kFloat);
   return magnitude.defined() ? sum * (magnitude / row_norms(linear)).unsqueeze(1) : sum;
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,10 +29,11 @@ struct Trainable {
 
 // What every method is told when it is attached.
 struct AttachOptions {
-  std::string model_type;
   uint64_t seed = 42;  // of initial values
   bool allow_missing_targets = false;
   std::vector<int64_t> text_ids = {};  // of initial_text()
+  // Of the base; AdaptedModel knows them.
+  std::string model_type = {}, model_class = {};
 };
 
 class Method {
@@ -49,6 +51,18 @@ class Method {
   virtual std::vector<Trainable>& trainables() = 0;
   // What an adapter folder holds: the trainables, or what they make.
   virtual std::vector<Trainable> exported() const = 0;
+  // What of it does not train but is read from a folder (VeRA's projections). They share their
+  // memory with the method's own.
+  virtual std::vector<Trainable> constants() const { return {}; }
+  // What training does beside gradients (AdaLoRA). The run has so many updates.
+  virtual void begin(int64_t updates_in_all) {}      // Errors: kUsage: settings that do not fit
+  virtual at::Tensor penalty() const { return {}; }  // on every update's loss; undefined: none
+  // Behind update `number`, from 1: values and the clipped gradient [P] of the trainables, end to
+  // end. The values may be changed.
+  virtual void after_step(int64_t number, at::Tensor& values, const at::Tensor& gradient) {}
+  // What of it a checkpoint keeps, by name: restored in place.
+  virtual std::map<std::string, at::Tensor> state() const { return {}; }
+
   struct Target {
     std::string path;
     int64_t parameters;

@@ -3,15 +3,21 @@
 
 namespace rankwise {
 
+std::unique_ptr<Method> make_adalora();
+std::unique_ptr<Method> make_bottleneck();
 std::unique_ptr<Method> make_ia3();
 std::unique_ptr<Method> make_lora();
 std::unique_ptr<Method> make_p_tuning();
 std::unique_ptr<Method> make_prefix_tuning();
 std::unique_ptr<Method> make_prompt_tuning();
+std::unique_ptr<Method> make_vera();
 
 const std::vector<MethodEntry>& methods() {
   static const std::vector<MethodEntry> list = {{"LORA", make_lora},
                                                 {"IA3", make_ia3},
+                                                {"VERA", make_vera},
+                                                {"ADALORA", make_adalora},
+                                                {"BOTTLENECK", make_bottleneck},
                                                 {"PROMPT_TUNING", make_prompt_tuning},
                                                 {"PREFIX_TUNING", make_prefix_tuning},
                                                 {"P_TUNING", make_p_tuning}};

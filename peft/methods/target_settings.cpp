@@ -18,9 +18,12 @@ void TargetSettings::declare(Fields& fields) {
   fields.add("target_modules", target_, "names, one regular expression, or all-linear")
       .default_text("by family")
       .changes_result();
-  fields.add("exclude_modules", exclude_, "names or one regular expression to leave out")
-      .changes_result();
   fields.add("modules_to_save", modules_to_save_, "further modules that train and are saved whole")
+      .changes_result();
+}
+
+void TargetSettings::declare_excluded(Fields& fields) {
+  fields.add("exclude_modules", exclude_, "names or one regular expression to leave out")
       .changes_result();
 }
 

@@ -14,8 +14,9 @@ namespace rankwise {
 class TargetSettings {
  public:
   void declare(Fields& fields);
-  void declare_layers(Fields& fields);  // layers_to_transform, which not every method has
-  void read(const Json& config);        // Errors: kModel
+  void declare_excluded(Fields& fields);  // exclude_modules and layers_to_transform, which not
+  void declare_layers(Fields& fields);    // every method has
+  void read(const Json& config);          // Errors: kModel
 
   // The linears to act on; the default ones where none are named. Errors: kUsage.
   std::vector<Linear*> choose(const Sites& sites, const AttachOptions& options,

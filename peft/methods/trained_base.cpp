@@ -63,7 +63,7 @@ void train_biases(Sites& sites, const std::string& which, const std::vector<Line
     const bool is_adapted = std::any_of(adapted.begin(), adapted.end(), [&](const Linear* linear) {
       return linear->path == module;
     });
-    if (which == "lora_only" && !is_adapted) continue;
+    if (which != "all" && !is_adapted) continue;
     train(parameter,
           fmt::format("base_model.model.{}{}.bias", module, is_adapted ? ".base_layer" : ""), false,
           trainables);

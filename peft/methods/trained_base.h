@@ -17,7 +17,7 @@ void train_modules(Sites& sites, const std::vector<std::string>& modules,
                    const std::string& prefix = "base_model.model.");
 void check_modules(const Sites& sites, const std::vector<std::string>& asked_for);
 
-// bias "all": every bias that does not train yet; "lora_only": those of `adapted`. Names get
+// bias "all": every bias that does not train yet; "none"; else those of `adapted`. Names get
 // ".base_layer" in `adapted`.
 void train_biases(Sites& sites, const std::string& which, const std::vector<Linear*>& adapted,
                   std::vector<Trainable>& trainables);

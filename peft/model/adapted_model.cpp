@@ -23,9 +23,11 @@ std::string ParameterCounts::text() const {
 }
 
 AdaptedModel::AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskType task,
-                           const AttachOptions& options)
+                           AttachOptions options)
     : base_(std::move(base)), method_(std::move(method)), task_(task) {
   if (!method_) return;
+  options.model_type = base_.family->model_type;
+  options.model_class = class_name(*base_.family, task);
   method_->attach(base_.base->sites, options);
   trainables_ = method_->trainables();
   flatten();
@@ -68,6 +70,8 @@ void AdaptedModel::move_to(const at::Device& device) {
   device_values_ = at::empty_like(values_, values_.options().device(device));
   device_gradient_ = at::zeros_like(device_values_);
   view_leaves(device_values_, device_gradient_);
+  for (Trainable& constant : method_->constants())
+    constant.value.set_data(constant.value.to(device));
 }
 
 void AdaptedModel::refresh() const {
@@ -88,6 +92,17 @@ double AdaptedModel::backward(const Unit& unit, const Randomness& randomness,
   (sum / targets_of_update).backward();
   if (device_gradient_.defined()) gradient_.copy_(device_gradient_);
   return sum.item<double>();
+}
+
+double AdaptedModel::add_penalty(at::Tensor& gradient) {
+  refresh();
+  const at::Tensor penalty = method_->penalty();
+  if (!penalty.defined()) return 0;
+  at::Tensor& own = device_gradient_.defined() ? device_gradient_ : gradient_;
+  own.zero_();
+  penalty.backward();
+  gradient.add_(own.cpu());
+  return penalty.item<double>();
 }
 
 AdaptedModel::Scores AdaptedModel::evaluate(const Unit& unit) const {
@@ -120,6 +135,7 @@ PassOptions AdaptedModel::pass_options() const {
   PassOptions options;
   options.gradient_checkpointing = gradient_checkpointing_;
   options.first_position = base_.base->sites.first_position;
+  options.whole_rows = base_.base->sites.whole_rows;
   options.device = device_;
   return options;
 }
@@ -147,17 +163,19 @@ void AdaptedModel::load(const AdapterFolder& folder) {
   at::NoGradGuard no_grad;
   std::unordered_map<std::string, const TensorEntry*> entries;
   for (const TensorEntry& entry : folder.tensors) entries.emplace(entry.name, &entry);
-  for (Trainable& trainable : trainables_) {
-    const auto found = entries.find(trainable.name);
+  std::vector<Trainable> wanted = trainables_;
+  for (const Trainable& constant : method_->constants()) wanted.push_back(constant);
+  for (const Trainable& tensor : wanted) {
+    const auto found = entries.find(tensor.name);
     if (found == entries.end())
-      throw model_error("{}: tensor '{}' is missing", folder.folder.string(), trainable.name);
+      throw model_error("{}: tensor '{}' is missing", folder.folder.string(), tensor.name);
     const TensorEntry& entry = *found->second;
-    if (entry.shape != trainable.value.sizes().vec()) {
+    if (entry.shape != tensor.value.sizes().vec()) {
       throw model_error("{}: tensor '{}' has shape {}, but the model asks for {}",
                         folder.folder.string(), entry.name, shape_text(entry.shape),
-                        shape_text(trainable.value.sizes().vec()));
+                        shape_text(tensor.value.sizes().vec()));
     }
-    trainable.value.detach().copy_(read_tensor(entry));
+    tensor.value.detach().copy_(read_tensor(entry));
     entries.erase(found);
   }
   for (const auto& [name, entry] : entries) {

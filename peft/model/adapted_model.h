@@ -28,7 +28,7 @@ class AdaptedModel {
   // Attaches the method; the flat buffers get the trainables in their order. Errors: kUsage (no
   // target matched). method may be null: the bare base, nothing trains.
   AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskType task,
-               const AttachOptions& options);
+               AttachOptions options);
 
   // One unit: forward, loss sum / targets_of_update, backward into gradient() (zeroed first).
   // Returns the loss sum, not divided.
@@ -37,6 +37,8 @@ class AdaptedModel {
   // From now on the model computes there. values() and gradient() stay on the CPU. Errors: kUsage:
   // weights in blocks stay on the CPU.
   void move_to(const at::Device& device);
+  // The method's own share of the loss, once an update: its gradient is added to `gradient` [P].
+  double add_penalty(at::Tensor& gradient);
   void use_gradient_checkpointing(bool yes) { gradient_checkpointing_ = yes; }
 
   struct Scores {

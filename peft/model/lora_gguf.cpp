@@ -85,6 +85,14 @@ struct Scales {
                                                   config.text("peft_type")));
     if (config.boolean("use_dora", false))
       throw config.error("use_dora", "is true, which a GGUF adapter cannot hold");
+    for (const char* init : {"pissa", "olora"}) {
+      if (adapter.config.value("init_lora_weights", Json()) == init)
+        throw config.error(
+            "init_lora_weights",
+            fmt::format("is {}: the pair is meant for weights without its beginning, "
+                        "which a GGUF adapter cannot say",
+                        init));
+    }
     alpha = config.number("lora_alpha");
     if (alpha <= 0) throw config.error("lora_alpha", fmt::format("is {}", alpha));
     rslora = config.boolean("use_rslora", false);
@@ -152,7 +160,8 @@ std::set<std::string> targets(const Pairs& pairs, int64_t layers) {
   return names;
 }
 
-Json config_of(const Pairs& pairs, double alpha, const BaseShape& base, const std::string& base_name) {
+Json config_of(const Pairs& pairs, double alpha, const BaseShape& base,
+               const std::string& base_name) {
   std::map<int64_t, size_t> modules_by_rank;
   for (const auto& [module, pair] : pairs) ++modules_by_rank[pair.rank()];
   const int64_t rank =

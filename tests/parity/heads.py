@@ -19,7 +19,8 @@ import tiny_bert
 import torch
 import transformers as T
 from compare import Differences, call, metrics, run_cases
-from peft import IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+from peft import (AdaLoraConfig, IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, VeraConfig,
+                  get_peft_model)  # fmt: skip
 from safetensors.torch import load_file
 
 UPDATES, RATE, ROWS, LABELS, VOCABULARY = 4, 3e-3, 6, 3, 96
@@ -32,12 +33,21 @@ METHODS = {
     "lora": lambda task, targets: LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets and ["q_lin", "v_lin"]),
     "dora": lambda task, targets: LoraConfig(task_type=task, r=4, lora_alpha=12, target_modules=targets and ["q_lin", "v_lin"], use_dora=True),
     "ia3": lambda task, targets: IA3Config(task_type=task, target_modules=targets and ["k_lin", "ffn.lin2"], feedforward_modules=targets and ["ffn.lin2"]),
+    "pissa": lambda task, targets: LoraConfig(task_type=task, r=3, lora_alpha=5, init_lora_weights="pissa", target_modules=targets and ["q_lin"]),
+    "olora": lambda task, targets: LoraConfig(task_type=task, r=3, lora_alpha=5, init_lora_weights="olora", target_modules=targets and ["q_lin"]),
+    "lora-bias-term": lambda task, targets: LoraConfig(task_type=task, r=3, lora_bias=True, target_modules=targets and ["q_lin"]),
+    "vera": lambda task, targets: VeraConfig(task_type=task, r=8, target_modules=targets and ["q_lin", "ffn.lin2"]),
+    "adalora": lambda task, targets: AdaLoraConfig(task_type=task, init_r=5, target_r=2, tinit=1, tfinal=1, total_step=UPDATES, lora_alpha=12,
+                                                   target_modules=targets and ["q_lin", "ffn.lin2"]),
     "prefix": lambda task, _: PrefixTuningConfig(task_type=task, num_virtual_tokens=4),
     "prompt": lambda task, _: PromptTuningConfig(task_type=task, num_virtual_tokens=4),
     "p-tuning": lambda task, _: PromptEncoderConfig(task_type=task, num_virtual_tokens=4, encoder_hidden_size=8),
 }  # fmt: skip
 IN_THE_TEXT = {"prompt", "p-tuning"}  # methods whose virtual tokens are rows of the input: a padded batch confuses peft's decoders
-REFUSED = {("roberta", "prefix"), ("distilbert", "prefix")}  # by peft
+MERGED = {"lora", "dora", "ia3", "pissa", "olora", "vera", "adalora"}
+REFUSED = {("roberta", "prefix"), ("distilbert", "prefix"), ("mistral", "adalora"), ("gpt2", "olora")}  # by peft
+ON_FEW = {"pissa", "olora", "lora-bias-term"}  # how a pair begins is no family's business
+FEW = {"bert", "gpt2", "llama"}
 LACKS = {("opt", "TOKEN_CLS"), ("opt_post", "TOKEN_CLS"), ("gemma2", "QUESTION_ANS")}  # in transformers
 TYPED = {"bert", "roberta"}  # families with token types; RoBERTa's published ones have a single type
 
@@ -121,7 +131,7 @@ def load_base(folder, task):
     return CLASSES[task].from_pretrained(folder, attn_implementation="eager").eval()
 
 
-def train_with_peft(base, family, rows, task, pad, start, method):
+def train_with_peft(base, family, rows, task, pad, start, end, method):
     config = METHODS[method](task, family == "distilbert" or None)
     model = load_base(base, task)
     if method in IN_THE_TEXT and family in ("distilbert", "opt_post"):  # peft wants to be told
@@ -131,25 +141,43 @@ def train_with_peft(base, family, rows, task, pad, start, method):
     model.row_by_row = method in IN_THE_TEXT
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if "lora_B" in name or "ia3_l" in name or "magnitude" in name:
+            if any(part in name for part in ("lora_B", "lora_E", "ia3_l", "magnitude", "vera_lambda_b")):
                 value.add_(torch.randn_like(value) * 0.2)
     model.save_pretrained(start)
     trained = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
     losses = []
-    for _ in range(UPDATES):
+    for update in range(1, UPDATES + 1):
         loss = loss_of(model, rows, task, pad)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
+        if method == "adalora":
+            model.base_model.update_and_allocate(update)
         losses.append(loss.item())
+    model.save_pretrained(end)
     return losses
+
+
+NOISE = ("qa_outputs.bias", "c_attn.lora_B.bias")  # tensors whose gradient is, partly, rounding noise
+
+
+def same_tensors(start, end, ours, differences, where, share=0.05):
+    """All but NOISE, within that share of the way that they went."""
+    shapes = [{name: tuple(value.shape) for name, value in tensors.items()} for tensors in (end, ours)]
+    differences.check(shapes[0] == shapes[1], where, f"tensors: {sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4]}")
+    if shapes[0] != shapes[1]:
+        return
+    for name in (name for name in end if not name.endswith(NOISE)):
+        way = (end[name] - start[name]).norm().item() if start[name].shape == end[name].shape else end[name].norm().item()
+        off = (ours[name] - end[name]).norm().item()
+        differences.check(off <= share * way + 1e-5, where, f"{name}: off by {off:.2e} after a way of {way:.2e}")
 
 
 def compare(family, task, method, config, folder, source, differences):
     where = f"{family} {task} {method}"
-    base, start, output = folder / "base", folder / "start", folder / "ours"
+    base, start, end, output = folder / "base", folder / "start", folder / "end", folder / "ours"
     inside = config.pad_token_id if family not in ("bert", "distilbert") else None
     pad = config.pad_token_id
     config.num_labels = 2 if task == "QUESTION_ANS" else LABELS
@@ -157,7 +185,7 @@ def compare(family, task, method, config, folder, source, differences):
     rows = make_rows(task, family in TYPED, inside, source)
     file = folder / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    losses = train_with_peft(base, family, rows, task, pad, start, method)
+    losses = train_with_peft(base, family, rows, task, pad, start, end, method)
 
     head = [] if task == "QUESTION_ANS" else ["--num_labels", LABELS]
     given = ["--model_name_or_path", base, "--task_type", task, *head]
@@ -174,15 +202,20 @@ def compare(family, task, method, config, folder, source, differences):
     compared = 1 if method == "p-tuning" else UPDATES  # a folder holds what its network made, and that is what goes on here
     for number, (mine, his) in enumerate(zip(ours[:compared], losses)):
         differences.close(mine, his, (1e-3 if number else 2e-5) * max(1, abs(his)), f"{where}, loss {number}")
-    shapes = [{name: tuple(value.shape) for name, value in load_file(to / "adapter_model.safetensors").items()} for to in (start, output)]
-    differences.check(shapes[0] == shapes[1], where, f"tensors: {sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4]}")
+    if method != "p-tuning":
+        same_tensors(*(load_file(to / "adapter_model.safetensors") for to in (start, end, output)), differences, where)
+    if method == "adalora":
+        kept = [json.loads((to / "adapter_config.json").read_text())["rank_pattern"] for to in (end, output)]
+        differences.check(kept[0] == kept[1], where, f"rank_pattern: {kept[1]}, peft {kept[0]}")
     said = json.loads(call("evaluate", *given, "--adapter_name_or_path", output, "--validation_file", file).splitlines()[-1])
     with torch.no_grad():
         model = PeftModel.from_pretrained(load_base(base, task), output).eval()
         model.row_by_row = method in IN_THE_TEXT
+        if method == "adalora":  # peft adds the penalty on A and B to this loss too
+            model = model.base_model.model
         wanted = loss_of(model, rows, task, pad).item()
     differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss")
-    if task == "SEQ_CLS" and method in ("lora", "dora", "ia3"):  # what transformers makes of the merged folder
+    if task == "SEQ_CLS" and method in MERGED:  # what transformers makes of the merged folder
         call("merge", *given, "--adapter_name_or_path", output, "--output_dir", folder / "merged")
         with torch.no_grad():
             merged = loss_of(load_base(folder / "merged", task), rows, task, pad).item()
@@ -204,7 +237,7 @@ def main():
     cases = {}
     for family, config in configs(source).items():
         for task, method in [(task, "lora") for task in CLASSES] + [("SEQ_CLS", method) for method in METHODS if method != "lora"]:
-            if (family, task) in LACKS or (family, method) in REFUSED or (args.family and family not in args.family):
+            if (family, task) in LACKS or (family, method) in REFUSED or (method in ON_FEW and family not in FEW) or (args.family and family not in args.family):
                 continue
             cases[f"{family} {task} {method}"] = lambda folder, which=(family, task, method, config): compare(*which, folder, source, differences)
     run_cases("heads", cases, differences)

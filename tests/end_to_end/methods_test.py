@@ -1,0 +1,71 @@
+"""Every method: a run that was stopped and went on at another rank count ends with the bytes of the undisturbed one."""
+
+import pathlib
+import re
+import shutil
+import signal
+import tempfile
+import time
+import unittest
+
+import support
+
+METHODS = {
+    "lora, patterns and biases": ["LORA", "--rank_pattern", '{"query": 2}', "--bias", "all", "--lora_dropout", 0.1],
+    "dora": ["LORA", "--use_dora", "--lora_dropout", 0.1],
+    "pissa": ["LORA", "--r", 4, "--init_lora_weights", "pissa"],
+    "olora": ["LORA", "--r", 4, "--init_lora_weights", "olora"],
+    "ia3": ["IA3"],
+    "vera": ["VERA", "--r", 16, "--vera_dropout", 0.1],
+    "adalora": ["ADALORA", "--init_r", 4, "--target_r", 2, "--tinit", 2, "--tfinal", 3],
+    "houlsby, gated": ["BOTTLENECK", "--adapter_config", "houlsby[use_gating=True, scaling=learned, ln_after=True, dropout=0.1]"],
+    "parallel": ["BOTTLENECK", "--adapter_config", "parallel"],
+    "prompt tuning": ["PROMPT_TUNING", "--num_virtual_tokens", 4],
+    "prefix tuning, projected": ["PREFIX_TUNING", "--num_virtual_tokens", 4, "--prefix_projection", "--encoder_hidden_size", 8],
+    "p-tuning": ["P_TUNING", "--num_virtual_tokens", 4, "--encoder_hidden_size", 8],
+}
+
+
+class Methods(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="rankwise-"))
+        cls.model = support.make_model(cls.folder / "model")
+        cls.rows = support.make_rows(cls.folder / "train.tsv", 60)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def options(self, output, method):
+        return ("finetune", "--model_name_or_path", self.model, "--train_file", self.rows, "--output_dir", output, "--peft_type", *method,
+                "--per_device_train_batch_size", 3, "--global_batch_size", 15, "--num_train_epochs", 4, "--learning_rate", 0.01,
+                "--save_steps", 5, "--logging_steps", 1, "--threads", 1)  # fmt: skip
+
+    def test_every_method_is_here(self):
+        listed = re.search(r"--peft_type .*?one of (.*?)\[", support.call("finetune", "--help").stdout, re.S).group(1)
+        self.assertEqual({method[0] for method in METHODS.values()}, set(re.findall(r"\w+", listed)))
+
+    def test_a_resumed_run_has_the_bytes_of_the_undisturbed_one(self):
+        for name, method in METHODS.items():
+            with self.subTest(name):
+                whole, parts = self.folder / f"{name} whole", self.folder / f"{name} in parts"
+                support.call(*self.options(whole, method))
+                process = support.start(*self.options(parts, method), ranks=2)
+                deadline = time.monotonic() + 60
+                while process.poll() is None and not ((parts / "metrics.jsonl").exists() and len(support.lines_of(parts)) > 2):
+                    self.assertLess(time.monotonic(), deadline, "no line came")
+                    time.sleep(0.002)
+                process.send_signal(signal.SIGUSR1)
+                said = process.stderr.read()
+                self.assertEqual(75, process.wait(60), said)
+                process.stderr.close()
+                self.assertIn("going on after update", support.call(*self.options(parts, method), ranks=3).stderr)
+                files = sorted(file.name for file in whole.glob("*.safetensors")) + ["adapter_config.json"]
+                self.assertGreater(len(files), 1)
+                for file in files:
+                    self.assertEqual(support.digest(whole / file), support.digest(parts / file), file)
+
+
+if __name__ == "__main__":
+    unittest.main()
