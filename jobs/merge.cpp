@@ -2,13 +2,17 @@
 // far any logit moved.
 #include <ATen/ATen.h>
 
+#include <charconv>
+#include <cmath>
 #include <fstream>
 
 #include "data/loader.h"
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
 #include "jobs/setup.h"
+#include "peft/model/combine.h"
 #include "peft/model/file_tensors.h"
+#include "peft/model/loss.h"
 
 namespace rankwise {
 namespace {
@@ -23,6 +27,29 @@ class Merge : public Job {
     fields.add("num_labels", data_.num_labels, "classes of the head")
         .at_least(1)
         .default_text("the adapter's");
+    fields.group("several adapters");
+    fields.add("weights", weights_, "of each adapter, where there are several")
+        .default_text("1 each");
+    fields
+        .add("combination_type", combination_.type,
+             "how several adapters become one, as peft's add_weighted_adapter has it")
+        .one_of(Combination::types());
+    fields.add("svd_rank", combination_.svd_rank, "rank of what the svd forms give")
+        .at_least(1)
+        .default_text("the adapters' largest");
+    fields.add("svd_clamp", combination_.svd_clamp, "quantile that bounds what they give")
+        .at_least(0)
+        .at_most(1)
+        .default_text("none");
+    fields
+        .add("density", combination_.density,
+             "share of numbers that ties, dare, magnitude_prune keep")
+        .more_than(0)
+        .at_most(1)
+        .default_text("none");
+    fields.add("majority_sign_method", combination_.majority_sign_method, "whose sign ties keep")
+        .one_of({"total", "frequency"});
+    fields.add("seed", combination_.seed, "of what dare leaves out");
     fields.group("merge");
     fields.add("output_dir", output_dir_, "folder of the merged model");
     machine_.declare(fields);
@@ -31,12 +58,23 @@ class Merge : public Job {
 
  private:
   void check() const;
+  void combine();
 
   ModelOptions model_;
   DataOptions data_;
   MachineOptions machine_;
+  std::vector<std::string> weights_;
+  Combination combination_;
   std::string output_dir_;
 };
+
+double number_of(const std::string& text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+    throw usage_error("--weights: '{}' is not a number", text);
+  return value;
+}
 
 // Fixed rows of ids that reach the whole vocabulary, to compare logits on: at every token where the
 // task has one for each.
@@ -66,28 +104,13 @@ std::vector<TensorBytes> tensors_of(const AdaptedModel& model, at::ScalarType ty
   return tensors;
 }
 
-// transformers' class for a task with a head of its own; a language model's is the base's.
-std::optional<std::string> class_of(const Setup& setup) {
-  const std::string prefix = family_of(setup.config).class_prefix;
-  switch (setup.task_type) {
-    case TaskType::kSeqCls:
-      return prefix + "ForSequenceClassification";
-    case TaskType::kTokenCls:
-      return prefix + "ForTokenClassification";
-    case TaskType::kQuestionAns:
-      return prefix + "ForQuestionAnswering";
-    case TaskType::kFeatureExtraction:
-      return prefix + "Model";
-    default:
-      return std::nullopt;
-  }
-}
-
 Json merged_config(const Setup& setup, const std::string& torch_dtype) {
   Json config = setup.config.json();
   std::vector<std::string> labels = setup.task->label_names();
   if (setup.task->regression()) labels = {"LABEL_0"};
-  if (const auto name = class_of(setup)) config["architectures"] = {*name};
+  // A language model keeps the base's class.
+  if (!is_language_model(setup.task_type))
+    config["architectures"] = {class_name(family_of(setup.config), setup.task_type)};
   config.erase("torch_dtype");
   config["dtype"] = torch_dtype;
   if (labels.empty()) return config;
@@ -130,9 +153,32 @@ void Merge::check() const {
         "--bf16 does not apply to merge: --torch_dtype says how the merged model is written");
 }
 
+// Writes the adapter that several make together; it takes their place.
+void Merge::combine() {
+  std::vector<AdapterFolder> adapters;
+  for (const std::string& folder : model_.adapter_name_or_path)
+    adapters.push_back(read_adapter_folder(folder));
+  const fs::path folder = fs::path(output_dir_) / "combined_adapter";
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) throw machine_error("{}: cannot be made: {}", folder.string(), failed.message());
+  for (const auto& [name, bytes] : combined_adapter(adapters, combination_))
+    write_file_durably(folder / name, bytes);
+}
+
 Outcome Merge::run(JobContext& context, Fields&) {
   context.device = at::kCPU;  // weights are folded in main memory
-  Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
+  together(context.communicator, "combining the adapters", [&] {
+    check();
+    if (model_.adapter_name_or_path.size() < 2) return;
+    model_.choose_task();  // before one adapter takes the place of all
+    for (const std::string& weight : weights_) combination_.weights.push_back(number_of(weight));
+    if (weights_.empty()) combination_.weights.assign(model_.adapter_name_or_path.size(), 1);
+    if (context.communicator.world().rank == 0) combine();
+  });
+  if (model_.adapter_name_or_path.size() > 1)
+    model_.adapter_name_or_path = {(fs::path(output_dir_) / "combined_adapter").string()};
+  Setup setup = set_up(context, machine_, model_, data_, [] {});
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
   const Unit unit = probe(setup.vocabulary, setup.task_type);
