@@ -1,6 +1,5 @@
 // prepare: text to token stores in HDF5 files, on all ranks; they take the place of the text files.
 #include "data/prepare_file.h"
-
 #include "distributed/comm/agree.h"
 #include "jobs/setup.h"
 #include "jobs/token_files.h"
@@ -58,8 +57,7 @@ void Prepare::check() const {
   if (!output_file_.empty() && sources().size() > 1)
     throw usage_error("--output_file is of one file of text; --output_dir takes several");
   for (const fs::path& source : sources()) {
-    if (is_token_file(source))
-      throw usage_error("{}: is a token store already", source.string());
+    if (is_token_file(source)) throw usage_error("{}: is a token store already", source.string());
     if (output_of(source).extension() != ".h5")
       throw usage_error("--output_file {}: must end with .h5", output_file_);
   }

@@ -16,8 +16,8 @@ std::string text_of(const std::optional<int64_t>& value) {
 bool is_token_file(const std::filesystem::path& file) { return file.extension() == ".h5"; }
 
 TokenFileSettings token_file_settings(const Setup& setup, const DataOptions& data) {
-  const Json columns = {data.text_column,   data.text_pair_column, data.label_column,
-                        data.source_column, data.target_column,    data.prompt_column,
+  const Json columns = {data.text_column,       data.text_pair_column, data.label_column,
+                        data.source_column,     data.target_column,    data.prompt_column,
                         data.completion_column, data.messages_column};
   return {{"task", std::string(name_of(setup.task_type))},
           {"tokenizer", setup.tokenizer ? setup.tokenizer->identity() : ""},

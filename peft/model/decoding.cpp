@@ -71,8 +71,8 @@ at::Tensor Decoding::read_prompts() {
     rows.push_back(prompt.row);
   }
   return model_.next_logits(
-      asking(packed(ids, model_.prompt_tokens()),
-             encoder_decoder_ ? packed(starts) : PackedText(), std::move(rows)),
+      asking(packed(ids, model_.prompt_tokens()), encoder_decoder_ ? packed(starts) : PackedText(),
+             std::move(rows)),
       cache_);
 }
 

@@ -67,7 +67,10 @@ TEST(AdapterFolder, NamesWhatIsWrong) {
   folder.write("adapter_config.json", R"({"r": 8})");
   expect_contains(refused(), "adapter_config.json: has no 'peft_type'\n");
   folder.write("adapter_config.json", R"({"config": {}, "model_type": "bert"})");
-  expect_contains(refused(), "library `adapters`");
+  expect_contains(refused(), "has no adapter.safetensors");
+  folder.write("adapter_config.json",
+               R"({"config": {"architecture": "lora"}, "model_type": "bert"})");
+  expect_contains(refused(), "'architecture' is \"lora\"");
   folder.write("adapter_config.json", R"({"peft_type": 3})");
   expect_contains(refused(), "'peft_type' is not a string: 3");
   folder.write("adapter_config.json", R"({"peft_type": "LORA"})");
