@@ -1,6 +1,6 @@
 """Training on one GPU beside peft on the same GPU: tokens a second, peak memory of the GPU (CUDA's context included), ratios.
 
-    RANKWISE_BINARY=build/rankwise python3 tests/benchmarks/cuda.py [--updates N]     (needs torch, transformers and peft)
+    RANKWISE_BINARY=build/rankwise python3 tests/benchmarks/gpu.py [--updates N]     (needs torch, transformers and peft)
 
 Random weights of a true shape, full rows, dropout on. peft's loop does what a Trainer does at least (autocast to bfloat16 with --bf16's runs): forward,
 backward, clip, AdamW, no logging. Times leave out the first updates of both.
