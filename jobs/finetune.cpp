@@ -1,5 +1,7 @@
 // finetune: trains an adapter, evaluates and checkpoints on the way, saves; goes on where an
 // earlier start stopped.
+#include "jobs/finetune.h"
+
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
@@ -7,51 +9,11 @@
 
 #include "distributed/comm/agree.h"
 #include "distributed/core/ini.h"
-#include "jobs/job.h"
-#include "jobs/method_options.h"
-#include "jobs/options.h"
 #include "jobs/overview.h"
-#include "jobs/setup.h"
 #include "jobs/training/trainer.h"
 
 namespace rankwise {
 namespace {
-
-class Finetune : public Job {
- public:
-  void declare(Fields& fields) override {
-    model_.declare_base(fields);
-    model_.declare_adapter(fields);
-    fields.add("model_dropout", model_.model_dropout, "in place of the config's dropouts")
-        .at_least(0)
-        .less_than(1)
-        .default_text("the config's")
-        .changes_result();
-    data_.declare(fields);
-    method_.declare(fields);
-    training_.declare(fields);
-    machine_.declare(fields);
-    fields
-        .add("check_steps", training_.check_steps,
-             "updates between comparisons of the adapter over ranks; 0: never")
-        .at_least(0);
-  }
-  bool saves_on_stop() const override { return true; }
-  Outcome run(JobContext& context, Fields& fields) override;
-
- private:
-  void resolve(JobContext& context, const Fields& fields, const std::optional<Json>& stored);
-  std::optional<State> checkpoint(JobContext& context, CheckpointStore* store);
-  std::map<std::string, std::string> settings(const JobContext& context, const Fields& fields,
-                                              const AdaptedModel& model,
-                                              const TokenStore& train) const;
-
-  ModelOptions model_;
-  DataOptions data_;
-  MethodOptions method_;
-  TrainingOptions training_;
-  MachineOptions machine_;
-};
 
 // Every rank gets the state that rank 0 read.
 std::optional<State> broadcast_state(Communicator& communicator, std::optional<State> state) {
@@ -108,6 +70,46 @@ void refuse_later_checkpoints(const CheckpointStore& store, const std::string& f
               "--overwrite_output_dir removes the checkpoints of the folder");
 }
 
+}  // namespace
+
+void Finetune::declare_model_and_data(Fields& fields) {
+  model_.declare_base(fields);
+  model_.declare_adapter(fields);
+  fields.add("model_dropout", model_.model_dropout, "in place of the config's dropouts")
+      .at_least(0)
+      .less_than(1)
+      .default_text("the config's")
+      .changes_result();
+  data_.declare(fields);
+}
+
+void Finetune::declare_shared(Fields& fields) {
+  declare_model_and_data(fields);
+  machine_.declare(fields);
+}
+
+void Finetune::declare(Fields& fields) {
+  declare_model_and_data(fields);
+  method_.declare(fields);
+  training_.declare(fields);
+  machine_.declare(fields);
+  fields
+      .add("check_steps", training_.check_steps,
+           "updates between comparisons of the adapter over ranks; 0: never")
+      .at_least(0);
+}
+
+void Finetune::check() const {
+  training_.check(!data_.validation_file.empty());
+  if (data_.train_file.empty()) throw usage_error("--train_file must be given");
+  if (task_type(model_.task_type) == TaskType::kFeatureExtraction)
+    throw usage_error("--task_type FEATURE_EXTRACTION: rows have no labels, nothing can be learnt");
+}
+
+Setup Finetune::set_up(JobContext& context) {
+  return rankwise::set_up(context, machine_, model_, data_, [&] { check(); });
+}
+
 std::optional<State> Finetune::checkpoint(JobContext& context, CheckpointStore* store) {
   std::optional<State> state;
   together(context.communicator, "looking for a checkpoint", [&] {
@@ -128,8 +130,7 @@ std::optional<State> Finetune::checkpoint(JobContext& context, CheckpointStore* 
 }
 
 // What depends on the number of ranks or on an earlier start: global batch and threads.
-void Finetune::resolve(JobContext& context, const Fields& fields,
-                       const std::optional<Json>& stored) {
+void Finetune::resolve(JobContext& context, const std::optional<Json>& stored) {
   const auto kept = [&](const char* name) -> std::optional<int64_t> {
     if (!stored || !stored->contains(name)) return std::nullopt;
     return std::stoll((*stored)[name].get<std::string>());
@@ -171,51 +172,64 @@ std::map<std::string, std::string> Finetune::settings(const JobContext& context,
 }
 
 Outcome Finetune::run(JobContext& context, Fields& fields) {
-  Communicator& communicator = context.communicator;
-  Setup setup = set_up(context, machine_, model_, data_, [&] {
-    training_.check(!data_.validation_file.empty());
-    if (data_.train_file.empty()) throw usage_error("--train_file must be given");
-    if (task_type(model_.task_type) == TaskType::kFeatureExtraction)
-      throw usage_error(
-          "--task_type FEATURE_EXTRACTION: rows have no labels, nothing can be learnt");
-  });
+  Setup setup = set_up(context);
+  Start start = open(context);
+  const Loaded loaded = load(context, setup);
+  return train(context, fields, setup, loaded, start);
+}
+
+Finetune::Start Finetune::open(JobContext& context) {
   if (training_.time_limit) {
     context.deadline =
         context.started + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                               std::chrono::duration<double>(*training_.time_limit * 60));
   }
-  std::optional<CheckpointStore> store;
-  together(communicator, "opening the output folder", [&] {
-    if (communicator.world().rank != 0) return;
-    store.emplace(training_.output_dir);
+  Start start;
+  together(context.communicator, "opening the output folder", [&] {
+    if (context.communicator.world().rank == 0)
+      start.store = std::make_unique<CheckpointStore>(training_.output_dir);
   });
-  CheckpointStore* const mine = store ? &*store : nullptr;
-  const std::optional<State> state = checkpoint(context, mine);
-  std::optional<Json> stored;
-  if (state) stored = parse_json(state->attributes.at("settings"), "checkpoint", ErrorKind::kModel);
-  resolve(context, fields, stored);
+  start.state = checkpoint(context, start.store.get());
+  if (start.state)
+    start.settings =
+        parse_json(start.state->attributes.at("settings"), "checkpoint", ErrorKind::kModel);
+  resolve(context, start.settings);
+  return start;
+}
 
-  const TokenStore train = prepare_file(context, setup, data_, data_.train_file);
-  std::optional<TokenStore> validation;
-  if (!data_.validation_file.empty() && training_.eval_strategy != "no")
-    validation = prepare_file(context, setup, data_, data_.validation_file, true);
-  std::optional<TokenStore> test;
-  if (!data_.test_file.empty()) test = prepare_file(context, setup, data_, data_.test_file, true);
+Finetune::Loaded Finetune::load(JobContext& context, Setup& setup, bool evaluates) const {
+  Loaded loaded{prepare_file(context, setup, data_, data_.train_file), {}, {}, nullptr};
+  if (!data_.validation_file.empty() && (evaluates || training_.eval_strategy != "no"))
+    loaded.validation = prepare_file(context, setup, data_, data_.validation_file, true);
+  if (!data_.test_file.empty())
+    loaded.test = prepare_file(context, setup, data_, data_.test_file, true);
+  loaded.weights = load_weights(context, setup, model_, data_);
+  return loaded;
+}
+
+Outcome Finetune::train(JobContext& context, Fields& fields, const Setup& setup,
+                        const Loaded& loaded, Start& start) {
+  Communicator& communicator = context.communicator;
+  CheckpointStore* const mine = start.store.get();
+  const std::optional<State>& state = start.state;
+  const TokenStore& train = loaded.train;
   AdaptedModel model = build_model(
       context, setup, model_, data_, [&] { return method_.take(setup, fields); },
-      static_cast<uint64_t>(training_.seed));
+      static_cast<uint64_t>(training_.seed), loaded.weights);
   check_room(setup, model, train, data_.train_file);
-  if (validation) check_room(setup, model, *validation, data_.validation_file);
-  if (test) check_room(setup, model, *test, data_.test_file);
+  if (loaded.validation) check_room(setup, model, *loaded.validation, data_.validation_file);
+  if (loaded.test) check_room(setup, model, *loaded.test, data_.test_file);
   model.use_gradient_checkpointing(training_.gradient_checkpointing);
   const std::map<std::string, std::string> settings = this->settings(context, fields, model, train);
 
   std::optional<Trainer> trainer;
   together(communicator, "setting up the training", [&] {
-    if (stored) compare_settings(*stored, settings);
-    trainer.emplace(context, training_,
-                    Run{model, *setup.task, train, validation ? &*validation : nullptr,
-                        test ? &*test : nullptr, mine, model_.model_name_or_path, settings});
+    if (start.settings) compare_settings(*start.settings, settings);
+    const bool evaluates = loaded.validation && training_.eval_strategy != "no";
+    trainer.emplace(
+        context, training_,
+        Run{model, *setup.task, train, evaluates ? &*loaded.validation : nullptr,
+            loaded.test ? &*loaded.test : nullptr, mine, model_.model_name_or_path, settings});
     if (state) trainer->restore(*state);
   });
   if (state && trainer->finished()) {
@@ -237,8 +251,6 @@ Outcome Finetune::run(JobContext& context, Fields& fields) {
   if (outcome == Outcome::kDone) context.log.info("saved in {}", training_.output_dir);
   return outcome;
 }
-
-}  // namespace
 
 std::unique_ptr<Job> make_finetune() { return std::make_unique<Finetune>(); }
 

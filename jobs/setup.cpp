@@ -183,6 +183,11 @@ std::unique_ptr<Method> method_of(const std::optional<AdapterFolder>& folder) {
 
 namespace {
 
+BuildOptions build_options(const Setup& setup, const ModelOptions& options,
+                           const DataOptions& data) {
+  return {setup.task_type, label_count(setup, data), options.model_dropout};
+}
+
 // Of the text that a method wants to begin with.
 std::vector<int64_t> initial_ids(const Setup& setup, const Method* method) {
   const std::string text = method ? method->initial_text() : "";
@@ -211,15 +216,21 @@ void check_room(const Setup& setup, const AdaptedModel& model, const TokenStore&
   }
 }
 
-AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& options,
+std::shared_ptr<const BaseWeights> load_weights(JobContext& context, const Setup& setup,
+                                                const ModelOptions& options,
+                                                const DataOptions& data) {
+  return load_weights(context.communicator, setup.model_folder, build_options(setup, options, data),
+                      setup.precision);
+}
+
+AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOptions& options,
                          const DataOptions& data,
-                         const std::function<std::unique_ptr<Method>()>& make_method,
-                         uint64_t seed) {
+                         const std::function<std::unique_ptr<Method>()>& make_method, uint64_t seed,
+                         std::shared_ptr<const BaseWeights> weights) {
   std::unique_ptr<Method> method;
   together(context.communicator, "choosing the method", [&] { method = make_method(); });
-  const BuildOptions build{setup.task_type, label_count(setup, data), options.model_dropout};
-  BaseModel base =
-      load_model(context.communicator, setup.model_folder, build, setup.precision, seed);
+  if (!weights) weights = load_weights(context, setup, options, data);
+  BaseModel base = build_base(std::move(weights), build_options(setup, options, data), seed);
   std::optional<AdaptedModel> model;
   together(context.communicator, "attaching the adapter", [&] {
     const AttachOptions attach{seed, options.allow_missing_targets || setup.adapter.has_value(),

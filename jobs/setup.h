@@ -43,12 +43,18 @@ RowLimits row_limits(const Setup& setup, bool keep_questions);
 TokenStore prepare_file(JobContext& context, Setup& setup, const DataOptions& data,
                         const std::string& file, bool judged = false);
 
+// Collective. The model's weights, for the labels that are known by now. Errors (all ranks):
+// kModel.
+std::shared_ptr<const BaseWeights> load_weights(JobContext& context, const Setup& setup,
+                                                const ModelOptions& options,
+                                                const DataOptions& data);
+
 // Collective. The base with what `make_method` gives on it (null: bare), an adapter folder's values
-// taken where there is one. Errors (all ranks): kUsage, kModel.
-AdaptedModel build_model(JobContext& context, Setup& setup, const ModelOptions& options,
+// taken where there is one. Without weights it loads them. Errors (all ranks): kUsage, kModel.
+AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOptions& options,
                          const DataOptions& data,
-                         const std::function<std::unique_ptr<Method>()>& make_method,
-                         uint64_t seed);
+                         const std::function<std::unique_ptr<Method>()>& make_method, uint64_t seed,
+                         std::shared_ptr<const BaseWeights> weights = nullptr);
 
 // Errors: kInput: a row for which virtual tokens leave no positions.
 void check_room(const Setup& setup, const AdaptedModel& model, const TokenStore& store,

@@ -9,6 +9,7 @@ std::unique_ptr<Job> make_generate();
 std::unique_ptr<Job> make_merge();
 std::unique_ptr<Job> make_inspect();
 std::unique_ptr<Job> make_prepare();
+std::unique_ptr<Job> make_sweep();
 std::unique_ptr<Job> make_convert();
 
 const std::vector<Verb>& verbs() {
@@ -20,6 +21,7 @@ const std::vector<Verb>& verbs() {
       {"inspect", "which modules an adapter will touch, parameter counts, memory and communication",
        make_inspect},
       {"prepare", "tokenise text into HDF5 token stores that take its place", make_prepare},
+      {"sweep", "many adapter trainings over one frozen base in one job", make_sweep},
       {"convert", "adapter folder to and from GGUF (llama.cpp); checkpoint to adapter folder",
        make_convert},
   };

@@ -32,6 +32,9 @@ class Communicator {
   virtual void broadcast(at::Tensor& values, int from) = 0;   // any type
   virtual at::Tensor all_gather(const at::Tensor& mine) = 0;  // [..] → [ranks, ..], any type
   virtual void barrier() = 0;
+  // A communicator of those ranks that name the same group, numbered in their order. Its waits are
+  // limited as here. It must be gone before this one.
+  virtual std::unique_ptr<Communicator> split(int group) = 0;
 
   // Ends the whole job with this exit code, now. For errors that other ranks cannot know of.
   [[noreturn]] virtual void abort(int exit_code) = 0;

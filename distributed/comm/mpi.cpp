@@ -62,8 +62,10 @@ class StridedBytes {
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(int64_t chunk_bytes);
+  MpiCommunicator(const MpiCommunicator& whole, MPI_Comm comm, World world);
   ~MpiCommunicator() override {
-    if (!stuck_) MPI_Finalize();  // would wait for the ranks that are lost
+    if (*stuck_) return;  // MPI would wait for the ranks that are lost
+    comm_ == MPI_COMM_WORLD ? MPI_Finalize() : MPI_Comm_free(&comm_);
   }
 
   const World& world() const override { return world_; }
@@ -72,6 +74,7 @@ class MpiCommunicator final : public Communicator {
   void broadcast(at::Tensor& values, int from) override;
   at::Tensor all_gather(const at::Tensor& mine) override;
   void barrier() override;
+  std::unique_ptr<Communicator> split(int group) override;
   [[noreturn]] void abort(int exit_code) override;
 
  private:
@@ -88,11 +91,20 @@ class MpiCommunicator final : public Communicator {
     std::vector<at::Tensor> buffers;
   };
 
+  MPI_Comm comm_ = MPI_COMM_WORLD;
   World world_;
   int64_t chunk_bytes_;
   int64_t calls_ = 0;
-  std::optional<Stuck> stuck_;
+  std::shared_ptr<std::optional<Stuck>> stuck_ = std::make_shared<std::optional<Stuck>>();
 };
+
+MpiCommunicator::MpiCommunicator(const MpiCommunicator& whole, MPI_Comm comm, World world)
+    : comm_(comm),
+      world_(std::move(world)),
+      chunk_bytes_(whole.chunk_bytes_),
+      stuck_(whole.stuck_) {
+  limit_waits(whole.hang_timeout_seconds());
+}
 
 MpiCommunicator::MpiCommunicator(int64_t chunk_bytes) : chunk_bytes_(chunk_bytes) {
   int provided = 0;
@@ -126,7 +138,7 @@ MpiCommunicator::MpiCommunicator(int64_t chunk_bytes) : chunk_bytes_(chunk_bytes
 }
 
 Call MpiCommunicator::next(const char* collective) {
-  if (stuck_) throw stuck_->error;
+  if (*stuck_) throw(*stuck_)->error;
   return {collective, ++calls_};
 }
 
@@ -141,7 +153,7 @@ void MpiCommunicator::complete(const Call& call, std::vector<at::Tensor> buffers
       return done != 0;
     });
   } catch (const Error& error) {
-    stuck_ = Stuck{error, std::move(buffers)};
+    *stuck_ = Stuck{error, std::move(buffers)};
     throw;
   }
 }
@@ -168,7 +180,7 @@ void MpiCommunicator::sum(at::Tensor& values) {
   in_chunks(values.numel(), size, [&](int64_t begin, int count) {
     complete(call, {values}, [&](MPI_Request* request) {
       return MPI_Iallreduce(MPI_IN_PLACE, byte_address(values, begin * size), count,
-                            mpi_type(values.scalar_type()), MPI_SUM, MPI_COMM_WORLD, request);
+                            mpi_type(values.scalar_type()), MPI_SUM, comm_, request);
     });
   });
 }
@@ -180,8 +192,7 @@ void MpiCommunicator::broadcast(at::Tensor& values, int from) {
   const Call call = next("broadcast");
   in_chunks(static_cast<int64_t>(values.nbytes()), 1, [&](int64_t begin, int count) {
     complete(call, {values}, [&](MPI_Request* request) {
-      return MPI_Ibcast(byte_address(values, begin), count, MPI_BYTE, from, MPI_COMM_WORLD,
-                        request);
+      return MPI_Ibcast(byte_address(values, begin), count, MPI_BYTE, from, comm_, request);
     });
   });
 }
@@ -196,15 +207,22 @@ at::Tensor MpiCommunicator::all_gather(const at::Tensor& mine) {
     const StridedBytes chunk(count, bytes);
     complete(call, {mine, all}, [&](MPI_Request* request) {
       return MPI_Iallgather(byte_address(mine, begin), count, MPI_BYTE, byte_address(all, begin), 1,
-                            chunk.type(), MPI_COMM_WORLD, request);
+                            chunk.type(), comm_, request);
     });
   });
   return all;
 }
 
 void MpiCommunicator::barrier() {
-  complete(next("barrier"), {},
-           [](MPI_Request* request) { return MPI_Ibarrier(MPI_COMM_WORLD, request); });
+  complete(next("barrier"), {}, [&](MPI_Request* request) { return MPI_Ibarrier(comm_, request); });
+}
+
+std::unique_ptr<Communicator> MpiCommunicator::split(int group) {
+  World world = group_world(*this, group);
+  MPI_Comm comm = MPI_COMM_NULL;
+  check(MPI_Comm_split(comm_, group, world_.rank, &comm), "MPI_Comm_split");
+  check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  return std::make_unique<MpiCommunicator>(*this, comm, std::move(world));
 }
 
 void MpiCommunicator::abort(int exit_code) {

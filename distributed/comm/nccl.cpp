@@ -128,6 +128,9 @@ class NcclCommunicator final : public Communicator {
   void broadcast(at::Tensor& values, int from) override;
   at::Tensor all_gather(const at::Tensor& mine) override;
   void barrier() override;
+  std::unique_ptr<Communicator> split(int group) override {
+    return nccl_communicator(host_->split(group), device_);
+  }
   [[noreturn]] void abort(int exit_code) override {
     host_->abort(exit_code);
     std::abort();  // not reached

@@ -1,5 +1,5 @@
-// The NCCL backend: collectives of tensors on a CUDA device; tensors on the CPU are copied there and
-// back.
+// The NCCL backend: collectives of tensors on a CUDA device; tensors on the CPU are copied there
+// and back.
 #pragma once
 
 #include <memory>

@@ -32,6 +32,11 @@ class SingleRank final : public Communicator {
   }
 
   void barrier() override {}
+  std::unique_ptr<Communicator> split(int) override {
+    auto group = std::make_unique<SingleRank>();
+    group->limit_waits(hang_timeout_seconds());
+    return group;
+  }
 
   [[noreturn]] void abort(int exit_code) override {
     std::fflush(nullptr);

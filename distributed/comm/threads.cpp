@@ -1,5 +1,7 @@
 // Ranks as threads of one process: for tests of anything collective, and for several small
 // trainings in one process. Results are deterministic: sums are taken in rank order.
+#include <ATen/ATen.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -46,7 +48,13 @@ struct Offer {
 // Where the threads of one world meet.
 class Meeting {
  public:
-  explicit Meeting(int ranks) : offers_(ranks) {}
+  explicit Meeting(size_t ranks) : offers_(ranks) {}
+
+  // A meeting of some of its ranks, which ends with it.
+  std::shared_ptr<Meeting> part(size_t ranks) {
+    std::lock_guard lock(mutex_);
+    return parts_.emplace_back(std::make_shared<Meeting>(ranks));
+  }
 
   // Returns when every rank has made its offer: offers() then holds still until all have called
   // finish(). Throws when the wait is too long, or when a rank has failed.
@@ -78,6 +86,7 @@ class Meeting {
     std::lock_guard lock(mutex_);
     closed_ = true;
     if (aborted && !aborted_) aborted_ = aborted;
+    for (const std::shared_ptr<Meeting>& part : parts_) part->close();
     changed_.notify_all();
   }
 
@@ -106,6 +115,7 @@ class Meeting {
   uint64_t round_ = 0;
   bool closed_ = false;
   std::optional<Aborted> aborted_;
+  std::vector<std::shared_ptr<Meeting>> parts_;
 };
 
 template <class T>
@@ -119,7 +129,9 @@ void sum_slice(const std::vector<Offer>& offers, int64_t begin, int64_t end) {
 
 class ThreadCommunicator final : public Communicator {
  public:
-  ThreadCommunicator(World world, Meeting& meeting) : world_(std::move(world)), meeting_(meeting) {}
+  // whole: the meeting of all ranks of the job; meeting: that of this communicator's.
+  ThreadCommunicator(World world, Meeting& whole, Meeting& meeting)
+      : world_(std::move(world)), whole_(whole), meeting_(meeting) {}
 
   const World& world() const override { return world_; }
   const char* backend() const override { return "threads"; }
@@ -170,9 +182,26 @@ class ThreadCommunicator final : public Communicator {
     meet({.call = {"barrier", ++calls_}}, [](const std::vector<Offer>&) {});
   }
 
+  // The first rank of a group makes its meeting and tells the others where it is.
+  std::unique_ptr<Communicator> split(int group) override {
+    const at::Tensor groups = all_gather(at::full({1}, group, at::kInt));
+    World world = group_world(*this, group);
+    int64_t meeting = 0;
+    if (world.rank == 0)
+      meeting = reinterpret_cast<int64_t>(whole_.part(static_cast<size_t>(world.ranks)).get());
+    const at::Tensor meetings = all_gather(at::full({1}, meeting, at::kLong));
+    for (int rank = 0; rank < world_.ranks && meeting == 0; ++rank) {
+      if (groups[rank].item<int>() == group) meeting = meetings[rank].item<int64_t>();
+    }
+    auto part = std::make_unique<ThreadCommunicator>(std::move(world), whole_,
+                                                     *reinterpret_cast<Meeting*>(meeting));
+    part->limit_waits(hang_timeout_seconds());
+    return part;
+  }
+
   [[noreturn]] void abort(int exit_code) override {
     const Aborted aborted{world_.rank, exit_code};
-    meeting_.close(aborted);
+    whole_.close(aborted);
     throw aborted;
   }
 
@@ -214,7 +243,7 @@ class ThreadCommunicator final : public Communicator {
   }
 
   World world_;
-  Meeting& meeting_;
+  Meeting &whole_, &meeting_;
   int64_t calls_ = 0;
   std::exception_ptr failure_;  // of an earlier call
 };
@@ -248,13 +277,13 @@ void run_as_threads(int ranks, const std::function<void(Communicator&)>& body, i
     throw internal_error("run_as_threads: {} ranks on {} nodes", ranks, nodes);
   }
   const std::vector<std::string> hosts = pretended_hosts(ranks, nodes);
-  Meeting meeting(ranks);
+  Meeting meeting(static_cast<size_t>(ranks));
   std::vector<std::exception_ptr> failures(ranks);
   {
     std::vector<std::jthread> threads;  // joined at the end of this block
     for (int rank = 0; rank < ranks; ++rank) {
       threads.emplace_back([&, rank] {
-        ThreadCommunicator communicator(make_world(rank, hosts, hosts), meeting);
+        ThreadCommunicator communicator(make_world(rank, hosts, hosts), meeting, meeting);
         try {
           body(communicator);
         } catch (...) {

@@ -1,6 +1,7 @@
 // How ranks, hosts and nodes are numbered; shared by the backends.
 #include "distributed/comm/world.h"
 
+#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,20 @@ World make_world(int rank, std::vector<std::string> hosts,
   world.local_rank = static_cast<int>(std::count(begin, begin + rank, world.node));
   world.local_ranks = static_cast<int>(std::count(begin, world.node_of.end(), world.node));
   return world;
+}
+
+World group_world(Communicator& communicator, int group) {
+  const World& all = communicator.world();
+  const at::Tensor groups = communicator.all_gather(at::full({1}, group, at::kInt));
+  int rank = 0;
+  std::vector<std::string> hosts, node_keys;
+  for (int other = 0; other < all.ranks; ++other) {
+    if (groups[other].item<int>() != group) continue;
+    if (other == all.rank) rank = static_cast<int>(hosts.size());
+    hosts.push_back(all.hosts[static_cast<size_t>(other)]);
+    node_keys.push_back(std::to_string(all.node_of[static_cast<size_t>(other)]));
+  }
+  return make_world(rank, std::move(hosts), node_keys);
 }
 
 std::string this_host() {

@@ -13,6 +13,9 @@ namespace rankwise {
 World make_world(int rank, std::vector<std::string> hosts,
                  const std::vector<std::string>& node_keys);
 
+// Collective. The ranks of the communicator that name the same group as this one, as a world.
+World group_world(Communicator& communicator, int group);
+
 std::string this_host();
 
 }  // namespace rankwise

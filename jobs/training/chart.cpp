@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kWidth = 520, kHeight = 260, kLeft = 64, kRight = 16, kTop = 10, kBottom = 42;
 constexpr size_t kMostPoints = 600;  // about one a pixel; more only make the page heavy
+constexpr size_t kColours = 8;     // that the style sheet has
 
 // One axis: values to pixels, and where its ticks are.
 struct Axis {
@@ -105,7 +106,7 @@ std::string draw_series(const Series& series, size_t number, const std::string& 
         fmt::format("<circle cx={:.1f} cy={:.1f} r=4><title>{} {:.10g}: {} {:.6g}</title></circle>",
                     left, top, escape_html(x_name), point.x, escape_html(series.name), point.y);
   }
-  return fmt::format("<g class=series{}><path d=\"{}\" />{}</g>", number, path, dots);
+  return fmt::format("<g class=series{}><path d=\"{}\" />{}</g>", number % kColours, path, dots);
 }
 
 }  // namespace
@@ -120,7 +121,7 @@ std::string line_chart(const std::string& title, const std::string& x_name,
   for (size_t i = 0; i < series.size(); ++i) {
     lines += draw_series(series[i], i, x_name, x, y);
     if (series.size() > 1)
-      legend += fmt::format(" <i class=series{}>{}</i>", i, escape_html(series[i].name));
+      legend += fmt::format(" <i class=series{}>{}</i>", i % kColours, escape_html(series[i].name));
   }
   return fmt::format(
       "<figure><figcaption>{}{}</figcaption><svg viewBox=\"0 0 {} {}\" role=img "

@@ -74,6 +74,16 @@ std::string tensorboard_tag(const std::string& key);
 
 // One file that opens offline: curves as inline SVG, throughput, the resolved settings.
 // state: its log_history makes the curves. settings and summary: objects, shown as tables.
+struct NamedHistory {
+  std::string name;
+  std::vector<Json> log_history;
+};
+
+// The same for several runs: their table, the first row its head, and their losses side by side.
+std::string comparison_html(const std::string& title,
+                            const std::vector<std::vector<std::string>>& rows,
+                            const std::vector<NamedHistory>& histories);
+
 std::string report_html(const std::string& title, const TrainerState& state, const Json& settings,
                         const Json& summary);
 

@@ -23,7 +23,13 @@ svg { width: 100%; height: auto; font-size: 11px } svg text { fill: var(--dim) }
 path { fill: none; stroke-width: 1.8; stroke-linejoin: round } circle { opacity: 0 } circle:hover { opacity: 1 }
 .series0 path { stroke: var(--series0) } .series0 circle { fill: var(--series0) } i.series0 { color: var(--series0) }
 .series1 path { stroke: var(--series1) } .series1 circle { fill: var(--series1) } i.series1 { color: var(--series1) }
-table { border-collapse: collapse } td { padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere }
+.series2 path { stroke: #2e8b57 } .series2 circle { fill: #2e8b57 } i.series2 { color: #2e8b57 }
+.series3 path { stroke: #9455c8 } .series3 circle { fill: #9455c8 } i.series3 { color: #9455c8 }
+.series4 path { stroke: #b8860b } .series4 circle { fill: #b8860b } i.series4 { color: #b8860b }
+.series5 path { stroke: #c2417f } .series5 circle { fill: #c2417f } i.series5 { color: #c2417f }
+.series6 path { stroke: #1f9aa8 } .series6 circle { fill: #1f9aa8 } i.series6 { color: #1f9aa8 }
+.series7 path { stroke: #7f8894 } .series7 circle { fill: #7f8894 } i.series7 { color: #7f8894 }
+table { border-collapse: collapse } th { text-align: left; padding-right: 1.5rem } td { padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere }
 td:first-child { color: var(--dim); white-space: nowrap } td { font-variant-numeric: tabular-nums }
 )";
 
@@ -31,6 +37,12 @@ struct ChartPlan {
   std::string title;
   std::vector<std::string> keys;  // of log_history; those without points are left out
 };
+
+// Of an evaluation: not its size or speed.
+bool is_metric(const std::string& key) {
+  return key != "eval_runtime" && key != "eval_samples" && key != "eval_tokens" &&
+         !key.ends_with("_per_second");
+}
 
 // What a run always has comes first; then every other metric of its evaluations.
 std::vector<ChartPlan> chart_plans(const std::map<std::string, Series>& series) {
@@ -40,10 +52,7 @@ std::vector<ChartPlan> chart_plans(const std::map<std::string, Series>& series) 
                                   {"Tokens per second", {"tokens_per_second"}}};
   auto after_loss = plans.begin() + 1;
   for (const auto& [key, points] : series) {
-    const bool not_a_metric = key == "eval_loss" || key == "eval_runtime" ||
-                              key == "eval_samples" || key == "eval_tokens" ||
-                              key.ends_with("_per_second");
-    if (!key.starts_with("eval_") || not_a_metric) continue;
+    if (!key.starts_with("eval_") || key == "eval_loss" || !is_metric(key)) continue;
     after_loss = plans.insert(after_loss, {"Evaluation: " + key.substr(5), {key}}) + 1;
   }
   return plans;
@@ -84,6 +93,16 @@ std::string cell(const Json& value) {
   return value.is_null() ? "" : value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+std::string page(const std::string& title, const std::string& body) {
+  const std::string escaped = escape_html(title);
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+      "<meta name=viewport content=\"width=device-width, "
+      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n"
+      "</head>\n<body>\n<h1>{}</h1>\n{}</body>\n</html>\n",
+      escaped, kStyle, escaped, body);
+}
+
 std::string table(const std::string& title, const Json& rows) {
   if (rows.empty()) return "";
   std::string html = "<h2>" + escape_html(title) + "</h2>\n<table>\n";
@@ -98,17 +117,36 @@ std::string table(const std::string& title, const Json& rows) {
 
 std::string report_html(const std::string& title, const TrainerState& state, const Json& settings,
                         const Json& summary) {
-  const std::string escaped_title = escape_html(title);
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-      "<meta name=viewport content=\"width=device-width, "
-      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n"
-      "</head>\n<body>\n<h1>{}</h1>\n<p>Update {} of {}, epoch {:.4g} of "
-      "{}</p>\n{}<h2>Curves</h2>\n<div "
-      "class=charts>\n{}</div>\n{}</body>\n</html>\n",
-      escaped_title, kStyle, escaped_title, state.global_step, state.max_steps, state.epoch,
-      state.num_train_epochs, table("Summary", summary), charts(state.log_history),
-      table("Settings", settings));
+  return page(title, fmt::format("<p>Update {} of {}, epoch {:.4g} of {}</p>\n{}<h2>Curves</h2>\n"
+                                 "<div class=charts>\n{}</div>\n{}",
+                                 state.global_step, state.max_steps, state.epoch,
+                                 state.num_train_epochs, table("Summary", summary),
+                                 charts(state.log_history), table("Settings", settings)));
+}
+
+std::string comparison_html(const std::string& title,
+                            const std::vector<std::vector<std::string>>& rows,
+                            const std::vector<NamedHistory>& histories) {
+  std::string body = "<table>\n";
+  for (size_t i = 0; i < rows.size(); ++i) {
+    body += "<tr>";
+    for (const std::string& text : rows[i])
+      body += fmt::format("<{0}>{1}</{0}>", i == 0 ? "th" : "td", escape_html(text));
+    body += "</tr>\n";
+  }
+  body += "</table>\n<div class=charts>\n";
+  std::map<std::string, std::vector<Series>> by_key;
+  for (const NamedHistory& history : histories) {
+    for (auto& [key, series] : series_by_key(history.log_history)) {
+      series.name = history.name;
+      by_key[key].push_back(series);
+    }
+  }
+  for (const auto& [key, series] : by_key) {
+    if (key == "loss" || (key.starts_with("eval_") && is_metric(key)))
+      body += line_chart(key, "step", series);
+  }
+  return page(title, body + "</div>\n");
 }
 
 }  // namespace rankwise

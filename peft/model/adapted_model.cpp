@@ -36,7 +36,7 @@ AdaptedModel::AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskT
 void AdaptedModel::flatten() {
   int64_t total = 0;
   for (const Trainable& trainable : trainables_) total += trainable.value.numel();
-  const bool shapes_only = !base_.memory;
+  const bool shapes_only = !base_.weights;
   values_ =
       at::empty({total}, at::TensorOptions(shapes_only ? at::kMeta : at::kCPU).dtype(at::kFloat));
   gradient_ = at::zeros_like(values_);

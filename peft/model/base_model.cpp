@@ -200,6 +200,16 @@ int64_t count(const std::vector<Wanted>& wanted) {
 
 }  // namespace
 
+struct BaseWeights {
+  std::optional<Config> config;
+  const Family* family = nullptr;
+  std::vector<Placed> placed;
+  std::optional<NodeMemory> memory;
+  size_t bytes = 0;
+  int64_t parameters = 0;
+  std::string identity;
+};
+
 at::ScalarType Precision::of(Use use, size_t dimensions) const {
   if (dimensions < 2) return at::kFloat;  // norms and biases act in float32
   return use == Use::kProduct && bfloat16_products ? at::kBFloat16 : base;
@@ -235,29 +245,41 @@ BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOption
   return {std::move(config), &family, nullptr, std::move(base), bytes, count(source.wanted), ""};
 }
 
-BaseModel load_model(Communicator& communicator, const std::filesystem::path& folder,
-                     const BuildOptions& options, const Precision& precision, uint64_t seed) {
-  std::optional<BaseModel> model;
-  std::vector<Placed> placed;
+std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
+                                                const std::filesystem::path& folder,
+                                                const BuildOptions& options,
+                                                const Precision& precision) {
+  auto weights = std::make_shared<BaseWeights>();
   together(communicator, "reading the model's header", [&] {
     Config config = read_model_config(folder);
-    const Family& family = family_of(config);
+    weights->family = &family_of(config);
     ShapeSource shapes(precision);
-    family.build(config, options, shapes);
+    weights->family->build(config, options, shapes);
     const std::vector<TensorEntry> entries = list_model_tensors(folder);
-    placed = place(shapes.wanted, entries, family, folder, precision.keep_blocks);
-    std::string identity = identity_of(config, entries);
-    model.emplace(BaseModel{std::move(config), &family, nullptr, nullptr, 0, count(shapes.wanted),
-                            std::move(identity)});
+    weights->placed =
+        place(shapes.wanted, entries, *weights->family, folder, precision.keep_blocks);
+    weights->parameters = count(shapes.wanted);
+    weights->identity = identity_of(config, entries);
+    weights->config.emplace(std::move(config));
   });
-  const size_t bytes = lay_out(placed);
-  model->shared_bytes = static_cast<int64_t>(bytes);
+  weights->bytes = lay_out(weights->placed);
   communicator.enter_phase("loading the model");
-  model->memory = std::make_unique<NodeMemory>(
-      communicator, bytes, [&](std::span<std::byte> memory) { fill(placed, memory); });
-  MappedSource weights(placed, model->memory->bytes(), seed);
-  model->base = model->family->build(model->config, options, weights);
-  return std::move(*model);
+  weights->memory.emplace(communicator, weights->bytes,
+                          [&](std::span<std::byte> memory) { fill(weights->placed, memory); });
+  return weights;
+}
+
+BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOptions& options,
+                     uint64_t seed) {
+  MappedSource source(weights->placed, weights->memory->bytes(), seed);
+  auto base = weights->family->build(*weights->config, options, source);
+  return {*weights->config,
+          weights->family,
+          weights,
+          std::move(base),
+          static_cast<int64_t>(weights->bytes),
+          weights->parameters,
+          weights->identity};
 }
 
 void move_to(Sites& sites, const at::Device& device) {

@@ -23,10 +23,13 @@ struct Precision {
 Precision precision(const std::string& torch_dtype, bool bf16,
                     const std::string& base_dtype = "unpack");
 
+// The weights of a model's files, one copy a node.
+struct BaseWeights;
+
 struct BaseModel {
   Config config;
   const Family* family;
-  std::unique_ptr<NodeMemory> memory;  // null: shapes only
+  std::shared_ptr<const BaseWeights> weights;  // null: shapes only
   std::unique_ptr<Base> base;
   int64_t shared_bytes = 0;  // of the node's copy
   int64_t parameters = 0;    // numbers in it, heads included
@@ -41,10 +44,17 @@ BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOption
 // Copies the weights to a device, those that train excepted; tied ones stay one.
 void move_to(Sites& sites, const at::Device& device);
 
-// Collective. Reads the weights once a node, in the order of the file. `seed` draws a head that the
-// file lacks. Errors (all ranks): kModel: missing tensors (named), wrong shapes (both shown), lying
-// headers; kUsage: blocks to keep, but none there; kMachine.
-BaseModel load_model(Communicator& communicator, const std::filesystem::path& folder,
-                     const BuildOptions& options, const Precision& precision, uint64_t seed);
+// Collective. Reads the weights once a node, in the order of the file. Errors (all ranks): kModel:
+// missing tensors (named), wrong shapes (both shown), lying headers; kUsage: blocks to keep, but
+// none there; kMachine.
+std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
+                                                const std::filesystem::path& folder,
+                                                const BuildOptions& options,
+                                                const Precision& precision);
+
+// A model on these weights, which were loaded for the same options; several may share them. `seed`
+// draws a head that the files lack.
+BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOptions& options,
+                     uint64_t seed);
 
 }  // namespace rankwise

@@ -67,6 +67,7 @@ class TwoRanks : public Communicator {
   void broadcast(at::Tensor&, int) override {}
   at::Tensor all_gather(const at::Tensor& mine) override { return mine; }
   void barrier() override {}
+  std::unique_ptr<Communicator> split(int) override { return nullptr; }
   [[noreturn]] void abort(int exit_code) override { throw Aborted{exit_code}; }
 
  private:

@@ -50,6 +50,33 @@ Error error_of(Body&& body) {
   return Error(ErrorKind::kInternal, "none");
 }
 
+// Groups of different sizes make different numbers of calls at the same time.
+void groups_have_collectives_of_their_own(Communicator& communicator, at::Device) {
+  const World& world = communicator.world();
+  const int group = world.rank % 3 == 0 ? 5 : 2;
+  std::vector<int> members;
+  for (int rank = 0; rank < world.ranks; ++rank) {
+    if ((rank % 3 == 0) == (group == 5)) members.push_back(rank);
+  }
+  const std::unique_ptr<Communicator> part = communicator.split(group);
+  ASSERT_EQ(std::ssize(members), part->world().ranks);
+  ASSERT_EQ(world.rank, members[static_cast<size_t>(part->world().rank)]);
+  EXPECT_EQ(world.hosts[static_cast<size_t>(world.rank)],
+            part->world().hosts[static_cast<size_t>(part->world().rank)]);
+  EXPECT_EQ(communicator.hang_timeout_seconds(), part->hang_timeout_seconds());
+  for (int round = 0; round < group; ++round) {
+    at::Tensor sum = at::full({3}, world.rank + round, at::kLong);
+    part->sum(sum);
+    const int64_t expected =
+        std::accumulate(members.begin(), members.end(), int64_t{0}) + round * std::ssize(members);
+    EXPECT_TRUE(at::equal(sum, at::full({3}, expected, at::kLong)));
+    at::Tensor first = at::full({1}, world.rank, at::kLong);
+    part->broadcast(first, 0);
+    EXPECT_EQ(members.front(), first.item<int64_t>());
+  }
+  part->barrier();
+}
+
 void world_is_consistent(Communicator& communicator, at::Device) {
   const World& world = communicator.world();
   ASSERT_EQ(world.hosts.size(), size_t(world.ranks));
@@ -246,6 +273,7 @@ void passes_its_self_test(Communicator& communicator, at::Device device) {
 const std::vector<ContractCase>& contract_cases() {
   static const std::vector<ContractCase> cases = {
       {"WorldIsConsistent", world_is_consistent},
+      {"GroupsHaveCollectivesOfTheirOwn", groups_have_collectives_of_their_own},
       {"SumsEveryTypeAndSize", sums_every_type_and_size},
       {"SumsIntegersExactly", sums_integers_exactly},
       {"SumsAViewInPlace", sums_a_view_in_place},

@@ -28,6 +28,7 @@ class Corrupting final : public Communicator {
     return all;
   }
   void barrier() override { honest_.barrier(); }
+  std::unique_ptr<Communicator> split(int group) override { return honest_.split(group); }
   [[noreturn]] void abort(int exit_code) override {
     honest_.abort(exit_code);
     std::abort();

@@ -1,0 +1,30 @@
+// What a sweep leaves: a table of its trainings, sweep.json and report.html.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "jobs/sweep/trials.h"
+#include "peft/hub/json.h"
+
+namespace rankwise {
+
+struct TrialResult {
+  std::string status = "not begun";  // done, stopped, failed
+  std::string error;                 // of one that failed
+  int exit_code = 0;
+  Json metrics = Json::object();  // the last value of each: step, train_loss, eval_loss …
+  std::vector<Json> log_history;  // of trainer_state.json
+};
+
+// From the files in a training's folder. Errors: kModel: damaged ones.
+void read_metrics(const std::filesystem::path& folder, TrialResult& result);
+
+std::string results_table(const std::vector<Trial>& trials,
+                          const std::vector<TrialResult>& results);
+Json results_json(const std::vector<Trial>& trials, const std::vector<TrialResult>& results);
+std::string results_html(const std::string& title, const std::vector<Trial>& trials,
+                         const std::vector<TrialResult>& results);
+
+}  // namespace rankwise
