@@ -33,10 +33,15 @@ RANKWISE_INLINE void load(const float* from, int64_t stride, int64_t rows, int64
 
 RANKWISE_INLINE void load_transposed(const float* from, int64_t stride, int64_t rows,
                                      int64_t rows_padded, int64_t size, float* to) {
-  for (int64_t d = 0; d < size; ++d) {
-    for (int64_t i = 0; i < rows; ++i) to[d * rows_padded + i] = from[i * stride + d];
-    for (int64_t i = rows; i < rows_padded; ++i) to[d * rows_padded + i] = 0;
+  constexpr int64_t kRows = 16;  // more would not stay in the cache: they often share its sets
+  for (int64_t begin = 0; begin < rows; begin += kRows) {
+    const int64_t end = std::min(begin + kRows, rows);
+    for (int64_t d = 0; d < size; ++d) {
+      for (int64_t i = begin; i < end; ++i) to[d * rows_padded + i] = from[i * stride + d];
+    }
   }
+  for (int64_t d = 0; d < size; ++d)
+    std::fill(to + d * rows_padded + rows, to + (d + 1) * rows_padded, 0.0f);
 }
 
 RANKWISE_INLINE void store(const float* from, int64_t size_padded, int64_t rows, int64_t size,
@@ -86,7 +91,7 @@ RANKWISE_INLINE void score_row(const AttentionPlan& plan, int64_t query, int64_t
 RANKWISE_INLINE float softmax_row(float* row, Visible visible, int64_t end) {
   float most = -INFINITY;
 #pragma omp simd reduction(max : most)
-  for (int64_t j = visible.first; j < visible.last; ++j) most = std::max(most, row[j]);
+  for (int64_t j = visible.first; j < visible.last; ++j) most = row[j] > most ? row[j] : most;
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t j = visible.first; j < visible.last; ++j) {
@@ -142,9 +147,23 @@ Task task_of(const AttentionPlan& plan, int64_t index) {
           plan.key_heads * plan.head_size};
 }
 
-RANKWISE_KERNEL void forward_task(const AttentionPlan& plan, const Task& task, const Sizes& n,
-                                  Buffers& buffers, const float* query, const float* key,
-                                  const float* value, float* out, float* log_sum) {
+// Where the numbers of a call are.
+struct Forward {
+  const AttentionPlan& plan;
+  const float *query, *key, *value;
+  float *out, *log_sum;
+};
+
+struct Backward {
+  const AttentionPlan& plan;
+  const float *query, *key, *value, *log_sum, *grad_out;
+  float *grad_query, *grad_key, *grad_value;
+};
+
+template <bool kWide>
+RANKWISE_INLINE void run_task(const Forward& call, const Task& task, const Sizes& n,
+                              Buffers& buffers) {
+  const auto& [plan, query, key, value, out, log_sum] = call;
   const int64_t key_offset = task.key_begin * task.key_stride + task.key_head * n.size;
   float* key_t = resized(buffers.key_t, n.size * n.keys_padded);
   float* values = resized(buffers.value, n.keys * n.size_padded);
@@ -158,8 +177,8 @@ RANKWISE_KERNEL void forward_task(const AttentionPlan& plan, const Task& task, c
       const int64_t rows = std::min(kBlock, task.query_end - begin);
       const int64_t offset = begin * task.query_stride + head * n.size;
       const int64_t keys = keys_of_block(plan, begin, rows, n.keys);
-      gemm(rows, padded(keys), n.size, {query + offset, task.query_stride, 1}, key_t, n.keys_padded,
-           scores, n.keys_padded, false);
+      gemm<kWide>(rows, padded(keys), n.size, {query + offset, task.query_stride, 1}, key_t,
+                  n.keys_padded, scores, n.keys_padded, false);
       for (int64_t i = 0; i < rows; ++i) {
         float* row = scores + i * n.keys_padded;
         const Visible visible = visible_keys(plan, begin + i, n.keys);
@@ -167,8 +186,8 @@ RANKWISE_KERNEL void forward_task(const AttentionPlan& plan, const Task& task, c
         log_sum[(begin + i) * plan.heads + head] = softmax_row(row, visible, keys);
         if (plan.dropout.active()) drop_row(plan, begin + i, head, keys, row);
       }
-      gemm(rows, n.size_padded, keys, {scores, n.keys_padded, 1}, values, n.size_padded, block_out,
-           n.size_padded, false);
+      gemm<kWide>(rows, n.size_padded, keys, {scores, n.keys_padded, 1}, values, n.size_padded,
+                  block_out, n.size_padded, false);
       store(block_out, n.size_padded, rows, n.size, out + offset, task.query_stride);
     }
   }
@@ -211,10 +230,10 @@ RANKWISE_INLINE void backward_row(const AttentionPlan& plan, int64_t query, int6
   }
 }
 
-RANKWISE_KERNEL void backward_task(const AttentionPlan& plan, const Task& task, const Sizes& n,
-                                   Buffers& buffers, const float* query, const float* key,
-                                   const float* value, const float* log_sum, const float* grad_out,
-                                   float* grad_query, float* grad_key, float* grad_value) {
+template <bool kWide>
+RANKWISE_INLINE void run_task(const Backward& call, const Task& task, const Sizes& n,
+                              Buffers& buffers) {
+  const auto& [plan, query, key, value, log_sum, grad_out, grad_query, grad_key, grad_value] = call;
   const int64_t key_offset = task.key_begin * task.key_stride + task.key_head * n.size;
   float* key_t = resized(buffers.key_t, n.size * n.keys_padded);
   float* value_t = resized(buffers.value_t, n.size * n.keys_padded);
@@ -240,26 +259,26 @@ RANKWISE_KERNEL void backward_task(const AttentionPlan& plan, const Task& task, 
       load(query + offset, task.query_stride, rows, n.size, n.size_padded, queries);
       load(grad_out + offset, task.query_stride, rows, n.size, n.size_padded, outs);
       const int64_t keys_seen = keys_of_block(plan, begin, rows, n.keys);
-      gemm(rows, padded(keys_seen), n.size, {queries, n.size_padded, 1}, key_t, n.keys_padded,
-           scores, n.keys_padded, false);
-      gemm(rows, padded(keys_seen), n.size, {outs, n.size_padded, 1}, value_t, n.keys_padded, grads,
-           n.keys_padded, false);
+      gemm<kWide>(rows, padded(keys_seen), n.size, {queries, n.size_padded, 1}, key_t,
+                  n.keys_padded, scores, n.keys_padded, false);
+      gemm<kWide>(rows, padded(keys_seen), n.size, {outs, n.size_padded, 1}, value_t, n.keys_padded,
+                  grads, n.keys_padded, false);
       for (int64_t i = 0; i < rows; ++i) {
         backward_row(plan, begin + i, head, visible_keys(plan, begin + i, n.keys), keys_seen,
                      log_sum[(begin + i) * plan.heads + head], slope, scores + i * n.keys_padded,
                      grads + i * n.keys_padded);
       }
       if (grad_query) {
-        gemm(rows, n.size_padded, keys_seen, {grads, n.keys_padded, 1}, keys, n.size_padded, block,
-             n.size_padded, false);
+        gemm<kWide>(rows, n.size_padded, keys_seen, {grads, n.keys_padded, 1}, keys, n.size_padded,
+                    block, n.size_padded, false);
         store(block, n.size_padded, rows, n.size, grad_query + offset, task.query_stride);
       }
       if (grad_key)
-        gemm(keys_seen, n.size_padded, rows, {grads, 1, n.keys_padded}, queries, n.size_padded,
-             sum_key, n.size_padded, true);
+        gemm<kWide>(keys_seen, n.size_padded, rows, {grads, 1, n.keys_padded}, queries,
+                    n.size_padded, sum_key, n.size_padded, true);
       if (grad_value)
-        gemm(keys_seen, n.size_padded, rows, {scores, 1, n.keys_padded}, outs, n.size_padded,
-             sum_value, n.size_padded, true);
+        gemm<kWide>(keys_seen, n.size_padded, rows, {scores, 1, n.keys_padded}, outs, n.size_padded,
+                    sum_value, n.size_padded, true);
     }
   }
   if (grad_key)
@@ -268,29 +287,47 @@ RANKWISE_KERNEL void backward_task(const AttentionPlan& plan, const Task& task, 
     store(sum_value, n.size_padded, n.keys, n.size, grad_value + key_offset, task.key_stride);
 }
 
+RANKWISE_KERNEL void forward_task(const Forward& call, const Task& task, const Sizes& n,
+                                  Buffers& buffers) {
+  run_task<false>(call, task, n, buffers);
+}
+RANKWISE_WIDE_KERNEL void forward_task_wide(const Forward& call, const Task& task, const Sizes& n,
+                                            Buffers& buffers) {
+  run_task<true>(call, task, n, buffers);
+}
+RANKWISE_KERNEL void backward_task(const Backward& call, const Task& task, const Sizes& n,
+                                   Buffers& buffers) {
+  run_task<false>(call, task, n, buffers);
+}
+RANKWISE_WIDE_KERNEL void backward_task_wide(const Backward& call, const Task& task, const Sizes& n,
+                                             Buffers& buffers) {
+  run_task<true>(call, task, n, buffers);
+}
+
+template <class Call, class Run>
+void run_tasks(const Call& call, int64_t first, int64_t last, Run run) {
+  Buffers buffers;
+  for (int64_t index = first; index < last; ++index) {
+    const Task task = task_of(call.plan, index);
+    run(call, task, sizes_of(call.plan, task.sequence), buffers);
+  }
+}
+
 }  // namespace
 
 void attention_forward(const AttentionPlan& plan, const float* query, const float* key,
                        const float* value, float* out, float* log_sum, int64_t first,
                        int64_t last) {
-  Buffers buffers;
-  for (int64_t index = first; index < last; ++index) {
-    const Task task = task_of(plan, index);
-    forward_task(plan, task, sizes_of(plan, task.sequence), buffers, query, key, value, out,
-                 log_sum);
-  }
+  run_tasks(Forward{plan, query, key, value, out, log_sum}, first, last,
+            has_wide_vectors() ? forward_task_wide : forward_task);
 }
 
 void attention_backward(const AttentionPlan& plan, const float* query, const float* key,
                         const float* value, const float* log_sum, const float* grad_out,
                         float* grad_query, float* grad_key, float* grad_value, int64_t first,
                         int64_t last) {
-  Buffers buffers;
-  for (int64_t index = first; index < last; ++index) {
-    const Task task = task_of(plan, index);
-    backward_task(plan, task, sizes_of(plan, task.sequence), buffers, query, key, value, log_sum,
-                  grad_out, grad_query, grad_key, grad_value);
-  }
+  run_tasks(Backward{plan, query, key, value, log_sum, grad_out, grad_query, grad_key, grad_value},
+            first, last, has_wide_vectors() ? backward_task_wide : backward_task);
 }
 
 }  // namespace rankwise::kernels

@@ -9,9 +9,26 @@
 #elif defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 #define RANKWISE_KERNEL \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+// A kernel written for vectors of 64 bytes, to be called only where has_wide_vectors().
+#define RANKWISE_WIDE_KERNEL __attribute__((target("arch=x86-64-v4")))
+#define RANKWISE_HAS_WIDE_KERNELS 1
 #else
 #define RANKWISE_KERNEL
+#define RANKWISE_WIDE_KERNEL
 #endif
 #if !defined(__CUDACC__)
 #define RANKWISE_INLINE inline __attribute__((always_inline))
+
+namespace rankwise::kernels {
+
+inline bool has_wide_vectors() {
+#ifdef RANKWISE_HAS_WIDE_KERNELS
+  static const bool has = __builtin_cpu_supports("x86-64-v4");
+  return has;
+#else
+  return false;
+#endif
+}
+
+}  // namespace rankwise::kernels
 #endif
