@@ -44,21 +44,25 @@ std::string Convert::base_name(const std::string& otherwise) const {
   return name;
 }
 
-// What training left in state.h5, with the settings beside it.
+// What training left in state.h5, with the settings beside it. What a folder holds but does not
+// train, or is made of what trains (P-tuning), is taken from the folder.
 Files files_of_checkpoint(const fs::path& folder) {
   const AdapterFolder adapter = read_adapter_folder(folder);
   const State state = read_hdf5(folder / "state.h5");
   const std::string prefix = "adapter/";
   std::vector<TensorBytes> tensors;
-  for (const auto& [path, value] : state.tensors) {
-    if (!path.starts_with(prefix)) continue;
-    const std::string name = path.substr(prefix.size());
-    const auto saved = std::find_if(adapter.tensors.begin(), adapter.tensors.end(),
-                                    [&](const TensorEntry& entry) { return entry.name == name; });
-    const bool known = saved != adapter.tensors.end();
-    tensors.push_back(tensor_bytes(name, value, known ? scalar_type(*saved) : at::kFloat));
+  bool any = false;
+  for (const TensorEntry& entry : adapter.tensors) {
+    const auto trained = state.tensors.find(prefix + entry.name);
+    const bool there =
+        trained != state.tensors.end() && trained->second.sizes().vec() == entry.shape;
+    any |= trained != state.tensors.end();
+    tensors.push_back(tensor_bytes(entry.name, there ? trained->second : read_tensor(entry),
+                                   scalar_type(entry)));
   }
-  if (tensors.empty()) throw model_error("{}: has no adapter", (folder / "state.h5").string());
+  const auto first = state.tensors.lower_bound(prefix);
+  if (!any && (first == state.tensors.end() || !first->first.starts_with(prefix)))
+    throw model_error("{}: has no adapter", (folder / "state.h5").string());
   return adapter_files(adapter.config, std::move(tensors), adapter.labels);
 }
 

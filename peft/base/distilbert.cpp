@@ -8,6 +8,7 @@ namespace {
 std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
                             WeightSource& source) {
   PostNormEncoderSettings settings;
+  settings.padding = config.integer("pad_token_id", 0);
   settings.size = config.integer("dim", 768);
   settings.heads = config.integer("n_heads", 12);
   settings.layers = config.integer("n_layers", 6);

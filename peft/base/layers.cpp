@@ -21,7 +21,7 @@ at::Tensor Embedding::rows(const at::Tensor& tokens) const {
 
 at::Tensor Embedding::operator()(const PackedText& text) const {
   const at::Tensor words = rows(text.tokens);
-  return text.virtual_tokens > 0 ? adapter->put_in(words, text) : words;
+  return adapter ? adapter->put_in(words, text) : words;
 }
 
 at::Tensor BlockOutput::operator()(const at::Tensor& outcome, const at::Tensor& residual,
@@ -121,8 +121,10 @@ void ModelBuilder::rms_norm(RmsNorm& layer, const std::string& path, int64_t siz
   layer.offset = offset;
 }
 
-void ModelBuilder::embedding(Embedding& layer, const std::string& path, int64_t rows,
-                             int64_t size) {
+void ModelBuilder::embedding(Embedding& layer, const std::string& path, int64_t rows, int64_t size,
+                             int64_t padding) {
+  layer.padding = padding;
+  layer.path = site_of(path);
   add(layer.table, {.path = path + ".weight", .shape = {rows, size}}, &layer.blocks);
   sites_.words = &layer;
 }

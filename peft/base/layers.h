@@ -40,11 +40,11 @@ struct Linear {
   at::Tensor operator()(const at::Tensor& x, const Pass& pass) const;
 };
 
-// What a method does to the word embeddings of a text with virtual tokens (prompt tuning).
+// What a method does to the word embeddings of a text (prompt tuning, LoRA).
 class InputAdapter {
  public:
   virtual ~InputAdapter() = default;
-  // words [T, C] → [T, C], the method's rows at the virtual tokens.
+  // words [T, C] of the text's tokens → [T, C].
   virtual at::Tensor put_in(const at::Tensor& words, const PackedText& text) const = 0;
 };
 
@@ -52,9 +52,11 @@ class InputAdapter {
 at::Tensor looked_up(const at::Tensor& table, const at::Tensor& index);
 
 struct Embedding {
+  std::string path;  // Hugging Face's module name
   at::Tensor table;  // [rows, C]; where it stays in blocks: the shape alone
   BlockMatrix blocks;
   const InputAdapter* adapter = nullptr;
+  int64_t padding = -1;  // the token whose row of an adapter gets no gradient; -1: none
   at::Tensor rows(const at::Tensor& tokens) const;      // [T] → [T, C] float32
   at::Tensor operator()(const PackedText& text) const;  // the same of a text
 };
@@ -177,7 +179,8 @@ class ModelBuilder {
   void layer_norm(LayerNorm& layer, const std::string& path, int64_t size, double eps);
   void rms_norm(RmsNorm& layer, const std::string& path, int64_t size, double eps,
                 double offset = 0);
-  void embedding(Embedding& layer, const std::string& path, int64_t rows, int64_t size);
+  void embedding(Embedding& layer, const std::string& path, int64_t rows, int64_t size,
+                 int64_t padding = -1);
   void embedding(at::Tensor& table, const std::string& path, int64_t rows, int64_t size);
   void attention(AttentionSite& site);
   void block(BlockOutput& block);

@@ -34,7 +34,8 @@ class Opt : public Base {
         activation_(activation(config, "activation_function", "relu")) {
     check(config, options);
     ModelBuilder builder(source, sites, options.bare("model."));
-    builder.embedding(words_, kBody + "embed_tokens", vocabulary_, word_size_);
+    builder.embedding(words_, kBody + "embed_tokens", vocabulary_, word_size_,
+                      config.integer("pad_token_id", 1));
     builder.embedding(position_table_, kBody + "embed_positions", positions_ + kFirstPositionRow,
                       size_);
     if (word_size_ != size_) {

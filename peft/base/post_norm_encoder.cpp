@@ -56,7 +56,8 @@ class PostNormEncoder : public Base {
   void build_embeddings(ModelBuilder& builder) {
     const std::string& path = settings_.embeddings;
     const int64_t size = settings_.size;
-    builder.embedding(words_, path + ".word_embeddings", settings_.vocabulary, size);
+    builder.embedding(words_, path + ".word_embeddings", settings_.vocabulary, size,
+                      settings_.padding);
     builder.embedding(position_table_, path + ".position_embeddings", settings_.position_rows,
                       size);
     if (settings_.token_types > 0)
@@ -200,6 +201,7 @@ PostNormEncoderSettings bert_settings(const Config& config, const BuildOptions& 
     if (config.boolean(name, false)) throw config.error(name, "must be false");
   }
   PostNormEncoderSettings settings;
+  settings.padding = config.integer("pad_token_id", 0);
   settings.size = config.integer("hidden_size");
   settings.heads = config.integer("num_attention_heads");
   settings.layers = config.integer("num_hidden_layers");

@@ -15,6 +15,7 @@ struct PostNormEncoderSettings {
   int64_t size = 0, heads = 1, layers = 1, inner = 0, vocabulary = 0;
   int64_t position_rows = 512;  // of the table of positions
   int64_t token_types = 0;      // 0: the family has none
+  int64_t padding = 0;          // the token that pads
   int64_t pad_token = -1;       // RoBERTa: it has no position, and positions begin behind its row
   double eps = 1e-12;
   Activation activation{};

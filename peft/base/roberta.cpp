@@ -10,6 +10,7 @@ std::unique_ptr<Base> build(const Config& config, const BuildOptions& options,
   PostNormEncoderSettings settings = bert_settings(config, options, "roberta");
   settings.pad_token = config.integer("pad_token_id", 1);
   if (settings.pad_token < 0) throw config.error("pad_token_id", "must be 0 or more");
+  settings.padding = settings.pad_token;
   if (options.task == TaskType::kSeqCls) {
     settings.head.dense = "classifier.dense";
     settings.head.output = "classifier.out_proj";

@@ -41,7 +41,7 @@ class RotaryDecoder : public Base {
       throw config.error("num_key_value_heads", "must divide num_attention_heads");
     ModelBuilder builder(source, sites, options.bare(settings.body + "."));
     const std::string table = settings.body + ".embed_tokens";
-    builder.embedding(words_, table, vocabulary_, size_);
+    builder.embedding(words_, table, vocabulary_, size_, config.integer("pad_token_id", -1));
     for (size_t i = 0; i < layers_.size(); ++i) build_layer(builder, i, config, options);
     builder.rms_norm(norm_, settings.body + ".norm", size_, eps(config), settings.norm_offset);
     head_.build(builder, sites, config, options, size_, settings.tied, {table + ".weight"});

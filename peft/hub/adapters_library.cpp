@@ -58,6 +58,7 @@ Json bottleneck_config(Json config, const fs::path& file) {
         "are supported",
         file.string(), architecture.dump());
   config["peft_type"] = "BOTTLENECK";
+  config["base_model_name_or_path"] = config.value("model_name", Json());
   const Json name = config.value("model_class", Json());
   for (const ClassTask& row : kTasks) {
     if (name.is_string() && name.get<std::string>().ends_with(row.ending))

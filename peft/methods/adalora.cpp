@@ -209,8 +209,9 @@ void AdaLora::read_config(const Json& config) {
   original_ = config;
   targets_.read(config);
   refuse_unsupported_lora(config);
-  if (config.value("lora_bias", Json()) == true)
-    throw model_error("adapter_config.json: 'lora_bias' is true, which is not supported");
+  if (config.value("lora_bias", Json()) == true ||
+      !config.value("trainable_token_indices", Json()).is_null())
+    throw model_error("adapter_config.json: lora_bias and trainable_token_indices are LoRA's only");
   try {
     init_r_ = config.value("init_r", init_r_);
     ranks_.target_r = config.value("target_r", ranks_.target_r);

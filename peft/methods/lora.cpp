@@ -2,14 +2,18 @@
 // files. The products are in lora_linear.cpp.
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <deque>
 
 #include "peft/base/draw.h"
 #include "peft/methods/lora_config.h"
+#include "peft/methods/lora_embedding.h"
 #include "peft/methods/lora_linear.h"
 #include "peft/methods/target_settings.h"
 #include "peft/methods/trained_base.h"
+#include "peft/methods/trained_tokens.h"
 
 namespace rankwise {
 namespace {
@@ -42,6 +46,11 @@ class Lora : public Method {
              "of the weight, which is taken out of it")
         .one_of({"true", "false", "gaussian", "pissa", "olora"})
         .changes_result();
+    fields
+        .add("trainable_token_indices", token_ids_,
+             "ids of tokens whose rows of the word embeddings train")
+        .default_text("none")
+        .changes_result();
     fields.add("lora_bias", lora_bias_, "a bias of B's own").changes_result();
     fields.add("use_dora", dora_, "magnitudes of their own for the rows of W + s · B A")
         .changes_result();
@@ -56,12 +65,21 @@ class Lora : public Method {
   std::vector<Target> targets() const override;
   void merge_into(Sites& sites) override;
   bool ignores(const std::string& name) const override {
+    if (words_ && name.ends_with(".base_layer.weight")) return true;  // as it was
     return bias_ == "all" && (name.find(".modules_to_save.") != std::string::npos ||
                               name.find(".original_module.") != std::string::npos);
   }
 
  private:
+  struct Size {
+    int64_t rank;
+    double scale;
+  };
+  Size size_of(const std::string& module) const;  // errors: kUsage
+  std::vector<int64_t> token_ids() const;         // errors: kUsage
+  void read_token_ids(const Json& ids);           // errors: kModel
   void adapt(Linear& linear, Sites& sites, const AttachOptions& options);
+  void adapt_words(Sites& sites, uint64_t seed);
   bool takes_from_weight() const { return init_ == "pissa" || init_ == "olora"; }
   void check_start(const Linear& linear, int64_t rank) const;
   void initialize(LoraAdapter& adapter, const Linear& linear, int64_t rank, uint64_t seed) const;
@@ -72,31 +90,76 @@ class Lora : public Method {
   bool rslora_ = false, dora_ = false, lora_bias_ = false;
   TargetSettings targets_;
   Json original_;  // the adapter_config.json that was read: settings that are kept as they came
+  std::vector<std::string> token_ids_;
+  TrainedTokens tokens_;
   std::deque<LoraAdapter> adapters_;
+  LoraEmbedding embedding_;
+  Embedding* words_ = nullptr;  // null: not adapted
   std::vector<Linear*> adapted_;
   std::vector<Trainable> trainables_;
 };
 
 void Lora::attach(Sites& sites, const AttachOptions& options) {
-  adapted_ = targets_.choose(sites, options, &DefaultTargets::lora);
+  adapted_ = targets_.choose(sites, options, &DefaultTargets::lora, true);
   for (Linear* linear : adapted_) adapt(*linear, sites, options);
+  if (targets_.words_chosen()) adapt_words(sites, options.seed);
   train_modules(sites, targets_.saved_modules(), trainables_);
+  if (!token_ids_.empty()) tokens_.attach(sites, token_ids(), trainables_);
   train_biases(sites, bias_, adapted_, trainables_);
 }
 
-void Lora::adapt(Linear& linear, Sites& sites, const AttachOptions& options) {
-  const double rank_given =
-      pattern_value(parse_json(rank_pattern_, "--rank_pattern", ErrorKind::kUsage), linear.path,
-                    static_cast<double>(r_));
+std::vector<int64_t> Lora::token_ids() const {
+  std::vector<int64_t> ids;
+  for (const std::string& text : token_ids_) {
+    int64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size())
+      throw usage_error("--trainable_token_indices: '{}' is not a number", text);
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+Lora::Size Lora::size_of(const std::string& module) const {
+  const double rank = pattern_value(parse_json(rank_pattern_, "--rank_pattern", ErrorKind::kUsage),
+                                    module, static_cast<double>(r_));
   const double alpha = pattern_value(
-      parse_json(alpha_pattern_, "--alpha_pattern", ErrorKind::kUsage), linear.path, alpha_);
-  const auto rank = static_cast<int64_t>(rank_given);
+      parse_json(alpha_pattern_, "--alpha_pattern", ErrorKind::kUsage), module, alpha_);
   if (rank < 1)
-    throw usage_error("--rank_pattern: the rank of '{}' is {}, must be at least 1", linear.path,
-                      rank_given);
+    throw usage_error("--rank_pattern: the rank of '{}' is {}, must be at least 1", module, rank);
+  const double whole_rank = std::floor(rank);
+  return {static_cast<int64_t>(rank), alpha / (rslora_ ? std::sqrt(whole_rank) : whole_rank)};
+}
+
+void Lora::adapt_words(Sites& sites, uint64_t seed) {
+  Embedding& words = *sites.words;
+  if (dora_ || lora_bias_ || takes_from_weight())
+    throw usage_error("'{}': embeddings are adapted by plain LoRA only", words.path);
+  if (std::any_of(sites.attentions.begin(), sites.attentions.end(),
+                  [&](const AttentionSite* site) { return site->causal; }) &&
+      !sites.attentions.front()->causal)
+    throw usage_error("'{}': an encoder and a decoder share it; peft would adapt neither's use",
+                      words.path);
+  const auto [rank, scale] = size_of(words.path);
+  words_ = &words;
+  embedding_.scale = scale;
+  embedding_.padding = words.padding;
+  const std::string name = "base_model.model." + words.path + ".lora_embedding_";
+  const int64_t vocabulary = words.table.size(0), size = words.table.size(1);
+  embedding_.a = init_ == "false" ? draw_normal({rank, vocabulary}, 1, seed, name + "A")
+                                  : at::zeros({rank, vocabulary});
+  embedding_.b = draw_normal({size, rank}, 1, seed, name + "B");
+  for (const auto& [letter, tensor] : {std::pair{"A", &embedding_.a}, {"B", &embedding_.b}}) {
+    tensor->set_requires_grad(true);
+    trainables_.push_back({name + letter, *tensor});
+  }
+  words.adapter = &embedding_;
+}
+
+void Lora::adapt(Linear& linear, Sites& sites, const AttachOptions& options) {
+  const auto [rank, scale] = size_of(linear.path);
   LoraAdapter& adapter = adapters_.emplace_back();
-  adapter.scale =
-      alpha / (rslora_ ? std::sqrt(static_cast<double>(rank)) : static_cast<double>(rank));
+  adapter.scale = scale;
   adapter.dropout = dropout_;
   adapter.site = sites.dropout_sites++;
   check_start(linear, rank);
@@ -159,6 +222,8 @@ std::vector<Method::Target> Lora::targets() const {
     if (lora_bias_) parameters += adapter.b_bias.numel();
     list.push_back({adapted_[i]->path, parameters});
   }
+  if (words_) list.push_back({words_->path, embedding_.a.numel() + embedding_.b.numel()});
+  if (!token_ids_.empty()) list.push_back({"trained tokens", tokens_.parameters()});
   return list;
 }
 
@@ -174,6 +239,11 @@ void Lora::merge_into(Sites&) {
     }
     linear.adapter = nullptr;
   }
+  if (!token_ids_.empty()) tokens_.merge();
+  if (!words_) return;
+  words_->table = embedding_.merged(*words_);
+  words_->blocks = {};
+  words_->adapter = nullptr;
 }
 
 void Lora::read_config(const Json& config) {
@@ -189,6 +259,7 @@ void Lora::read_config(const Json& config) {
     lora_bias_ = config.value("lora_bias", false);
     bias_ = config.value("bias", bias_);
     read_init(config.value("init_lora_weights", Json(true)));
+    read_token_ids(config.value("trainable_token_indices", Json()));
     rank_pattern_ = config.value("rank_pattern", Json::object()).dump();
     alpha_pattern_ = config.value("alpha_pattern", Json::object()).dump();
   } catch (const nlohmann::json::exception& error) {
@@ -205,6 +276,15 @@ void Lora::read_init(const Json& init) {
                             "approximation out of the weights",
                             init.dump()),
                 "save it in peft with path_initial_model_for_weight_conversion");
+}
+
+// A list, or an object with one list under the name of the embeddings.
+void Lora::read_token_ids(const Json& ids) {
+  if (ids.is_null()) return;
+  if (ids.is_object() && ids.size() == 1) return read_token_ids(ids.front());
+  if (!ids.is_array())
+    throw model_error("adapter_config.json: 'trainable_token_indices' is {}", ids.dump());
+  for (const Json& id : ids) token_ids_.push_back(id.dump());
 }
 
 Json Lora::config() const {
@@ -225,6 +305,7 @@ Json Lora::config() const {
        {"fan_in_fan_out", !adapted_.empty() && adapted_.front()->in_by_out},
        {"lora_bias", lora_bias_},
        {"use_dora", dora_}});
+  if (!token_ids_.empty()) config["trainable_token_indices"] = token_ids();
   config.update(targets_.config());
   return config;
 }

@@ -35,10 +35,9 @@ Json lora_config_defaults() {
 }
 
 void refuse_unsupported_lora(const Json& config) {
-  for (const char* key :
-       {"layer_replication", "trainable_token_indices", "target_parameters", "loftq_config",
-        "eva_config", "corda_config", "arrow_config", "alora_invocation_tokens", "use_qalora",
-        "megatron_config", "use_bdlora", "layers_pattern"}) {
+  for (const char* key : {"layer_replication", "target_parameters", "loftq_config", "eva_config",
+                          "corda_config", "arrow_config", "alora_invocation_tokens", "use_qalora",
+                          "megatron_config", "use_bdlora", "layers_pattern"}) {
     const Json value = config.value(key, Json());
     if (value.is_null() || value == false || value == Json::object()) continue;
     throw model_error("adapter_config.json: '{}' is {}, which is not supported", key, value.dump());

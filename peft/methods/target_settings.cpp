@@ -50,7 +50,8 @@ void TargetSettings::read(const Json& config) {
 }
 
 std::vector<Linear*> TargetSettings::choose(const Sites& sites, const AttachOptions& options,
-                                            std::vector<std::string> DefaultTargets::*defaults) {
+                                            std::vector<std::string> DefaultTargets::*defaults,
+                                            bool embeddings) {
   saved_modules_ = sites.head_modules;
   std::vector<std::string> asked;
   for (const std::string& name : modules_to_save_) {
@@ -67,6 +68,8 @@ std::vector<Linear*> TargetSettings::choose(const Sites& sites, const AttachOpti
   for (const std::string& layer : layers_) chosen.layers.push_back(std::stoll(layer));
   chosen.modules_to_save = saved_modules_;
   chosen.allow_missing = options.allow_missing_targets;
+  chosen.embeddings = embeddings;
+  words_chosen_ = matches_words(sites, chosen);
   const std::vector<Linear*> linears = matching_linears(sites, chosen);
   targets_ = chosen.target.all_linear() || !chosen.layers.empty()
                  ? Json(shortest_names(sites, linears))

@@ -20,7 +20,11 @@ class TargetSettings {
 
   // The linears to act on; the default ones where none are named. Errors: kUsage.
   std::vector<Linear*> choose(const Sites& sites, const AttachOptions& options,
-                              std::vector<std::string> DefaultTargets::*defaults);
+                              std::vector<std::string> DefaultTargets::*defaults,
+                              bool embeddings = false);
+  // Of choose(): whether the word embeddings are among the targets, which they can be if it said
+  // so.
+  bool words_chosen() const { return words_chosen_; }
   // Of choose(): the heads of the task and modules_to_save.
   const std::vector<std::string>& saved_modules() const { return saved_modules_; }
   // Of choose(): target_modules, exclude_modules, modules_to_save as peft's config has them.
@@ -32,6 +36,7 @@ class TargetSettings {
   std::vector<std::string> layers_, modules_to_save_;
   ModulePattern target_read_, exclude_read_;  // of a file, where a text may be a list or a pattern
   std::vector<std::string> saved_modules_;
+  bool words_chosen_ = false;
   Json targets_;
 };
 

@@ -37,15 +37,16 @@ bool in_chosen_layer(const TargetOptions& options, const std::string& module) {
          std::find(options.layers.begin(), options.layers.end(), *layer) != options.layers.end();
 }
 
-void check_every_name(const Sites& sites, const ModulePattern& target) {
+void check_every_name(const Sites& sites, const ModulePattern& target, bool embeddings) {
   std::set<std::string> parts;
+  if (embeddings) parts.insert(sites.words->path.substr(sites.words->path.rfind('.') + 1));
   for (const Linear* linear : sites.linears)
     parts.insert(linear->path.substr(linear->path.rfind('.') + 1));
   for (const std::string& name : target.names()) {
     const bool found =
         std::any_of(sites.linears.begin(), sites.linears.end(),
                     [&](const Linear* linear) { return ends_with_part(linear->path, name); });
-    if (found) continue;
+    if (found || (embeddings && ends_with_part(sites.words->path, name))) continue;
     const std::string near = nearest_name(name, {parts.begin(), parts.end()});
     throw Error(ErrorKind::kUsage,
                 fmt::format("--target_modules: '{}' matches no linear of the model", name),
@@ -103,6 +104,12 @@ bool is_saved_module(const std::vector<std::string>& modules_to_save, const std:
   return false;
 }
 
+bool matches_words(const Sites& sites, const TargetOptions& options) {
+  return options.embeddings && sites.words && !options.target.all_linear() &&
+         options.layers.empty() && options.target.matches(sites.words->path) &&
+         !options.exclude.matches(sites.words->path);
+}
+
 std::vector<Linear*> matching_linears(const Sites& sites, const TargetOptions& options) {
   std::vector<Linear*> chosen;
   for (Linear* linear : sites.linears) {
@@ -113,8 +120,8 @@ std::vector<Linear*> matching_linears(const Sites& sites, const TargetOptions& o
     if (options.target.matches(linear->path) && in_chosen_layer(options, linear->path))
       chosen.push_back(linear);
   }
-  if (!options.allow_missing) check_every_name(sites, options.target);
-  if (chosen.empty()) {
+  if (!options.allow_missing) check_every_name(sites, options.target, options.embeddings);
+  if (chosen.empty() && !matches_words(sites, options)) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("--target_modules {}: no module matched", options.target.json().dump()),
                 "`rankwise inspect --target_modules all-linear` lists the modules of the model");

@@ -39,10 +39,15 @@ struct TargetOptions {
   std::vector<int64_t> layers;               // layers_to_transform; empty: all
   std::vector<std::string> modules_to_save;  // never matched
   bool allow_missing = false;
+  bool embeddings = false;  // the word embeddings can be meant too
 };
 
-// The linears to act on, in the order of the model. Errors: kUsage: nothing matches; a list entry
-// that matches no linear (with the nearest module name), unless allow_missing.
+// Whether the word embeddings are meant.
+bool matches_words(const Sites& sites, const TargetOptions& options);
+
+// The linears to act on, in the order of the model. Errors: kUsage: nothing matches, nor the word
+// embeddings where they can; a list entry that matches nothing (with the nearest module name),
+// unless allow_missing.
 std::vector<Linear*> matching_linears(const Sites& sites, const TargetOptions& options);
 
 // The shortest list of names that matches exactly `chosen` among all linears.

@@ -19,6 +19,7 @@ void VirtualTokens::attach(Sites& sites, int64_t tokens, std::function<at::Tenso
 }
 
 at::Tensor VirtualTokens::put_in(const at::Tensor& words, const PackedText& text) const {
+  if (text.virtual_tokens == 0) return words;  // what a decoder reads
   std::vector<int64_t> places;
   for (size_t s = 0; s + 1 < text.bounds.size(); ++s) {
     for (int64_t token = 0; token < tokens_; ++token) places.push_back(text.bounds[s] + token);

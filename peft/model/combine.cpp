@@ -15,19 +15,20 @@
 namespace rankwise {
 namespace {
 
-const std::string kPrefix = "base_model.model.", kA = ".lora_A.weight", kB = ".lora_B.weight";
+const std::string kModulePrefix = "base_model.model.", kEndOfA = ".lora_A.weight",
+                  kEndOfB = ".lora_B.weight";
 
-struct Pair {
+struct WeightedPair {
   at::Tensor a, b;    // [R, in], [out, R]
   double scale = 1;   // of B A
   double weight = 1;  // of the adapter
   size_t adapter = 0;
 };
-using Pairs = std::vector<Pair>;
+using WeightedPairs = std::vector<WeightedPair>;
 
 struct Parts {
-  std::map<std::string, Pairs> modules;      // by the module's name
-  std::map<std::string, at::Tensor> others;  // heads and biases, the same in all adapters
+  std::map<std::string, WeightedPairs> modules;  // by the module's name
+  std::map<std::string, at::Tensor> others;      // heads and biases, the same in all adapters
 };
 
 void check_adapter(const AdapterFolder& adapter) {
@@ -46,12 +47,13 @@ void check_adapter(const AdapterFolder& adapter) {
 
 void add_adapter(Parts& parts, const AdapterFolder& adapter, size_t number, double weight) {
   check_adapter(adapter);
-  std::map<std::string, Pair> pairs;
+  std::map<std::string, WeightedPair> pairs;
   for (const TensorEntry& entry : adapter.tensors) {
     const std::string& name = entry.name;
-    if (name.starts_with(kPrefix) && (name.ends_with(kA) || name.ends_with(kB))) {
-      Pair& pair = pairs[name.substr(kPrefix.size(), name.size() - kPrefix.size() - kA.size())];
-      (name.ends_with(kA) ? pair.a : pair.b) = read_tensor(entry);
+    if (name.starts_with(kModulePrefix) && (name.ends_with(kEndOfA) || name.ends_with(kEndOfB))) {
+      WeightedPair& pair = pairs[name.substr(kModulePrefix.size(),
+                                             name.size() - kModulePrefix.size() - kEndOfA.size())];
+      (name.ends_with(kEndOfA) ? pair.a : pair.b) = read_tensor(entry);
       continue;
     }
     const at::Tensor value = read_tensor(entry);
@@ -120,40 +122,41 @@ class Arithmetic {
   std::string kind_;  // without "_svd"
 };
 
-Pair concatenated(const Pairs& pairs) {
+WeightedPair concatenated(const WeightedPairs& pairs) {
   std::vector<at::Tensor> a, b;
-  for (const Pair& pair : pairs) {
+  for (const WeightedPair& pair : pairs) {
     a.push_back(pair.a * (pair.weight * pair.scale));
     b.push_back(pair.b);
   }
   return {at::cat(a, 0), at::cat(b, 1)};
 }
 
-Pair added(const Pairs& pairs, const Arithmetic& arithmetic, const std::string& module) {
+WeightedPair added(const WeightedPairs& pairs, const Arithmetic& arithmetic,
+                   const std::string& module) {
   std::vector<at::Tensor> a, b;
   std::vector<double> of_a, of_b;
-  for (const Pair& pair : pairs) {
+  for (const WeightedPair& pair : pairs) {
     const double factor = pair.weight * pair.scale, root = std::sqrt(std::abs(factor));
     a.push_back(pair.a);
     b.push_back(pair.b);
     of_a.push_back(factor < 0 ? -root : root);  // the sign on one side only
     of_b.push_back(root);
   }
-  return {arithmetic(a, of_a, module + kA), arithmetic(b, of_b, module + kB)};
+  return {arithmetic(a, of_a, module + kEndOfA), arithmetic(b, of_b, module + kEndOfB)};
 }
 
-Pair decomposed(const Pairs& pairs, const Arithmetic& arithmetic, const std::string& module,
-                int64_t rank, std::optional<double> clamp) {
+WeightedPair decomposed(const WeightedPairs& pairs, const Arithmetic& arithmetic,
+                        const std::string& module, int64_t rank, std::optional<double> clamp) {
   std::vector<at::Tensor> updates;
   std::vector<double> weights;
-  for (const Pair& pair : pairs) {
+  for (const WeightedPair& pair : pairs) {
     updates.push_back(at::mm(pair.b, pair.a) * pair.scale);
     weights.push_back(pair.weight);
   }
   const at::Tensor update = arithmetic(updates, weights, module);
   const int64_t kept = std::min(rank, std::min(update.size(0), update.size(1)));
   const auto [left, values, right] = at::linalg_svd(update, false);
-  Pair pair{right.narrow(0, 0, kept), left.narrow(1, 0, kept) * values.narrow(0, 0, kept)};
+  WeightedPair pair{right.narrow(0, 0, kept), left.narrow(1, 0, kept) * values.narrow(0, 0, kept)};
   if (clamp) {
     const double bound =
         at::quantile(at::cat({pair.b.flatten(), pair.a.flatten()}), *clamp).item<double>();
@@ -164,7 +167,7 @@ Pair decomposed(const Pairs& pairs, const Arithmetic& arithmetic, const std::str
 }
 
 // Rows of A and columns of B up to `rank`, the new ones zeros.
-Pair filled(const Pair& pair, int64_t rank) {
+WeightedPair filled(const WeightedPair& pair, int64_t rank) {
   const int64_t missing = rank - pair.a.size(0);
   if (missing <= 0) return pair;
   return {at::cat({pair.a, at::zeros({missing, pair.a.size(1)})}, 0),
@@ -263,12 +266,13 @@ std::map<std::string, std::string> combined_adapter(const std::vector<AdapterFol
   const Arithmetic arithmetic(combination, kind);
   std::vector<TensorBytes> tensors;
   for (const auto& [module, pairs] : parts.modules) {
-    Pair pair = type == "cat" ? concatenated(pairs)
-                : decomposes  ? decomposed(pairs, arithmetic, module, rank, combination.svd_clamp)
-                              : added(pairs, arithmetic, module);
+    WeightedPair pair = type == "cat" ? concatenated(pairs)
+                        : decomposes
+                            ? decomposed(pairs, arithmetic, module, rank, combination.svd_clamp)
+                            : added(pairs, arithmetic, module);
     pair = filled(pair, rank);
-    tensors.push_back(tensor_bytes(kPrefix + module + kA, pair.a, at::kFloat));
-    tensors.push_back(tensor_bytes(kPrefix + module + kB, pair.b, at::kFloat));
+    tensors.push_back(tensor_bytes(kModulePrefix + module + kEndOfA, pair.a, at::kFloat));
+    tensors.push_back(tensor_bytes(kModulePrefix + module + kEndOfB, pair.b, at::kFloat));
   }
   for (const auto& [name, value] : parts.others)
     tensors.push_back(tensor_bytes(name, value, at::kFloat));

@@ -13,6 +13,8 @@ import support
 METHODS = {
     "lora, patterns and biases": ["LORA", "--rank_pattern", '{"query": 2}', "--bias", "all", "--lora_dropout", 0.1],
     "dora": ["LORA", "--use_dora", "--lora_dropout", 0.1],
+    "lora on words": ["LORA", "--target_modules", "word_embeddings,query"],
+    "lora with tokens": ["LORA", "--trainable_token_indices", "5,9,11"],
     "pissa": ["LORA", "--r", 4, "--init_lora_weights", "pissa"],
     "olora": ["LORA", "--r", 4, "--init_lora_weights", "olora"],
     "ia3": ["IA3"],
@@ -61,10 +63,12 @@ class Methods(unittest.TestCase):
                 self.assertEqual(75, process.wait(60), said)
                 process.stderr.close()
                 self.assertIn("going on after update", support.call(*self.options(parts, method), ranks=3).stderr)
+                support.call("convert", "--adapter_name_or_path", sorted(parts.glob("checkpoint-*"))[-1], "--output", parts / "converted")
                 files = sorted(file.name for file in whole.glob("*.safetensors")) + ["adapter_config.json"]
                 self.assertGreater(len(files), 1)
                 for file in files:
-                    self.assertEqual(support.digest(whole / file), support.digest(parts / file), file)
+                    for other in (parts, parts / "converted"):
+                        self.assertEqual(support.digest(whole / file), support.digest(other / file), f"{other.name}/{file}")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ METHODS = {
     "pissa": lambda task, targets: LoraConfig(task_type=task, r=3, lora_alpha=5, init_lora_weights="pissa", target_modules=targets and ["q_lin"]),
     "olora": lambda task, targets: LoraConfig(task_type=task, r=3, lora_alpha=5, init_lora_weights="olora", target_modules=targets and ["q_lin"]),
     "lora-bias-term": lambda task, targets: LoraConfig(task_type=task, r=3, lora_bias=True, target_modules=targets and ["q_lin"]),
+    "lora-words": lambda task, _: LoraConfig(task_type=task, r=3, lora_alpha=5, target_modules=r".*(word_embeddings|wte|embed_tokens|query|c_attn|q_proj)"),
+    "lora-tokens": lambda task, _: LoraConfig(task_type=task, r=3, lora_alpha=5, target_modules=["query", "c_attn", "q_proj"], trainable_token_indices=[7, 20, 33, 50, 71]),
     "vera": lambda task, targets: VeraConfig(task_type=task, r=8, target_modules=targets and ["q_lin", "ffn.lin2"]),
     "adalora": lambda task, targets: AdaLoraConfig(task_type=task, init_r=5, target_r=2, tinit=1, tfinal=1, total_step=UPDATES, lora_alpha=12,
                                                    target_modules=targets and ["q_lin", "ffn.lin2"]),
@@ -44,9 +46,9 @@ METHODS = {
     "p-tuning": lambda task, _: PromptEncoderConfig(task_type=task, num_virtual_tokens=4, encoder_hidden_size=8),
 }  # fmt: skip
 IN_THE_TEXT = {"prompt", "p-tuning"}  # methods whose virtual tokens are rows of the input: a padded batch confuses peft's decoders
-MERGED = {"lora", "dora", "ia3", "pissa", "olora", "vera", "adalora"}
+MERGED = {"lora", "lora-words", "lora-tokens", "dora", "ia3", "pissa", "olora", "vera", "adalora"}
 REFUSED = {("roberta", "prefix"), ("distilbert", "prefix"), ("mistral", "adalora"), ("gpt2", "olora")}  # by peft
-ON_FEW = {"pissa", "olora", "lora-bias-term"}  # how a pair begins is no family's business
+ON_FEW = {"pissa", "olora", "lora-bias-term", "lora-words", "lora-tokens"}  # how a pair begins is no family's business
 FEW = {"bert", "gpt2", "llama"}
 LACKS = {("opt", "TOKEN_CLS"), ("opt_post", "TOKEN_CLS"), ("gemma2", "QUESTION_ANS")}  # in transformers
 TYPED = {"bert", "roberta"}  # families with token types; RoBERTa's published ones have a single type
@@ -141,7 +143,7 @@ def train_with_peft(base, family, rows, task, pad, start, end, method):
     model.row_by_row = method in IN_THE_TEXT
     with torch.no_grad():
         for name, value in model.named_parameters():
-            if any(part in name for part in ("lora_B", "lora_E", "ia3_l", "magnitude", "vera_lambda_b")):
+            if any(part in name for part in ("lora_B", "lora_E", "lora_embedding_A", "ia3_l", "magnitude", "vera_lambda_b")):
                 value.add_(torch.randn_like(value) * 0.2)
     model.save_pretrained(start)
     trained = [value for value in model.parameters() if value.requires_grad]
@@ -158,6 +160,11 @@ def train_with_peft(base, family, rows, task, pad, start, end, method):
         losses.append(loss.item())
     model.save_pretrained(end)
     return losses
+
+
+def tensors_of(folder):
+    """Without the frozen embeddings that peft saves beside adapted ones."""
+    return {name: value for name, value in load_file(folder / "adapter_model.safetensors").items() if not name.endswith(".base_layer.weight")}
 
 
 NOISE = ("qa_outputs.bias", "c_attn.lora_B.bias")  # tensors whose gradient is, partly, rounding noise
@@ -203,7 +210,7 @@ def compare(family, task, method, config, folder, source, differences):
     for number, (mine, his) in enumerate(zip(ours[:compared], losses)):
         differences.close(mine, his, (1e-3 if number else 2e-5) * max(1, abs(his)), f"{where}, loss {number}")
     if method != "p-tuning":
-        same_tensors(*(load_file(to / "adapter_model.safetensors") for to in (start, end, output)), differences, where)
+        same_tensors(*map(tensors_of, (start, end, output)), differences, where)
     if method == "adalora":
         kept = [json.loads((to / "adapter_config.json").read_text())["rank_pattern"] for to in (end, output)]
         differences.check(kept[0] == kept[1], where, f"rank_pattern: {kept[1]}, peft {kept[0]}")
