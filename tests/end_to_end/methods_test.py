@@ -63,7 +63,7 @@ class Methods(unittest.TestCase):
                 self.assertEqual(75, process.wait(60), said)
                 process.stderr.close()
                 self.assertIn("going on after update", support.call(*self.options(parts, method), ranks=3).stderr)
-                support.call("convert", "--adapter_name_or_path", sorted(parts.glob("checkpoint-*"))[-1], "--output", parts / "converted")
+                support.call("convert", "--adapter_name_or_path", max(parts.glob("checkpoint-*"), key=lambda folder: int(folder.name[11:])), "--output", parts / "converted")
                 files = sorted(file.name for file in whole.glob("*.safetensors")) + ["adapter_config.json"]
                 self.assertGreater(len(files), 1)
                 for file in files:
