@@ -22,9 +22,10 @@ struct VeraAdapter : LinearAdapter {
   DropoutSite dropout;
 
   at::Tensor forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const override {
+    const at::Tensor here_a = a->to(x.device()), here_b = b->to(x.device());
     const at::Tensor small =
-        at::linear(rankwise::dropout(x, pass, dropout), a->narrow(1, 0, linear.in()));
-    const at::Tensor wide = at::linear(small * lambda_d, b->narrow(0, 0, linear.out()));
+        at::linear(rankwise::dropout(x, pass, dropout), here_a.narrow(1, 0, linear.in()));
+    const at::Tensor wide = at::linear(small * lambda_d, here_b.narrow(0, 0, linear.out()));
     return rankwise::linear(x, linear.frozen(), linear.bias) + wide * lambda_b;
   }
 

@@ -20,11 +20,14 @@ METHODS = {
     "lora": ("--r", 4, "--lora_dropout", 0.2),
     "dora": ("--r", 4, "--lora_dropout", 0.2, "--use_dora"),
     "ia3": ("--peft_type", "IA3"),
+    "vera": ("--peft_type", "VERA", "--r", 8, "--vera_dropout", 0.2),
+    "adalora": ("--peft_type", "ADALORA", "--init_r", 4, "--target_r", 2, "--lora_dropout", 0.2),
+    "houlsby": ("--peft_type", "BOTTLENECK", "--adapter_config", "houlsby[dropout=0.2, scaling=learned]"),
     "prompt": ("--peft_type", "PROMPT_TUNING", "--num_virtual_tokens", 4),
     "prefix": ("--peft_type", "PREFIX_TUNING", "--num_virtual_tokens", 4),
     "p-tuning": ("--peft_type", "P_TUNING", "--num_virtual_tokens", 4, "--encoder_hidden_size", 8),
 }
-TARGETS = {"distilbert": {"lora": "q_lin,v_lin", "dora": "q_lin,v_lin"}}  # peft has no default for it
+TARGETS = {"distilbert": dict.fromkeys(["lora", "dora", "vera", "adalora"], "q_lin,v_lin"), "mistral": {"adalora": "q_proj,v_proj"}}  # no default in peft
 LEFT_OUT = {("distilbert", "ia3")}
 
 
