@@ -49,13 +49,7 @@ class AdaLora : public Method {
     }
     return list;
   }
-  void merge_into(Sites&) override {
-    at::NoGradGuard no_grad;
-    for (size_t i = 0; i < adapted_.size(); ++i) {
-      adapted_[i]->weight = adapters_[i].merged(*adapted_[i]);
-      adapted_[i]->adapter = nullptr;
-    }
-  }
+  void merge_into(Sites&) override { fold(adapted_, adapters_); }
 
   void begin(int64_t updates_in_all) override { allocator_.begin(ranks_, updates_in_all); }
   at::Tensor penalty() const override;

@@ -229,16 +229,13 @@ std::vector<Method::Target> Lora::targets() const {
 
 void Lora::merge_into(Sites&) {
   at::NoGradGuard no_grad;
-  for (size_t i = 0; i < adapted_.size(); ++i) {
+  for (size_t i = 0; lora_bias_ && i < adapted_.size(); ++i) {
     Linear& linear = *adapted_[i];
-    linear.weight = adapters_[i].merged(linear);
-    if (lora_bias_) {
-      if (!linear.bias.defined())
-        throw usage_error("lora_bias cannot be merged: '{}' has no bias", linear.path);
-      linear.bias = linear.bias + adapters_[i].b_bias * adapters_[i].scale;
-    }
-    linear.adapter = nullptr;
+    if (!linear.bias.defined())
+      throw usage_error("lora_bias cannot be merged: '{}' has no bias", linear.path);
+    linear.bias = linear.bias + adapters_[i].b_bias * adapters_[i].scale;
   }
+  fold(adapted_, adapters_);
   if (!token_ids_.empty()) tokens_.merge();
   if (!words_) return;
   words_->table = embedding_.merged(*words_);

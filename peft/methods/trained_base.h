@@ -2,6 +2,8 @@
 // biases.
 #pragma once
 
+#include <c10/core/GradMode.h>
+
 #include <string>
 #include <vector>
 
@@ -21,5 +23,15 @@ void check_modules(const Sites& sites, const std::vector<std::string>& asked_for
 // ".base_layer" in `adapted`.
 void train_biases(Sites& sites, const std::string& which, const std::vector<Linear*>& adapted,
                   std::vector<Trainable>& trainables);
+
+// Each linear's weight becomes adapter.merged(linear), float32, and nothing acts on it any more.
+template <class Adapters>
+void fold(const std::vector<Linear*>& linears, const Adapters& adapters) {
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < linears.size(); ++i) {
+    linears[i]->weight = adapters[i].merged(*linears[i]);
+    linears[i]->adapter = nullptr;
+  }
+}
 
 }  // namespace rankwise

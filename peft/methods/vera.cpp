@@ -76,13 +76,7 @@ class Vera : public Method {
     for (const Linear* linear : adapted_) list.push_back({linear->path, linear->out() + r_});
     return list;
   }
-  void merge_into(Sites&) override {
-    at::NoGradGuard no_grad;
-    for (size_t i = 0; i < adapted_.size(); ++i) {
-      adapted_[i]->weight = adapters_[i].merged(*adapted_[i]);
-      adapted_[i]->adapter = nullptr;
-    }
-  }
+  void merge_into(Sites&) override { fold(adapted_, adapters_); }
 
  private:
   void draw_projections();

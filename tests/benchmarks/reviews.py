@@ -133,6 +133,18 @@ def measure(command, watch=lambda: None):
     return begin, usage.ru_maxrss * 1024
 
 
+def proportional_bytes():
+    """Memory of all our processes together, what they share counted once."""
+    total = 0
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "comm").read_text() == "rankwise\n":
+                total += sum(int(line.split()[1]) for line in (process / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+        except (OSError, IndexError):
+            pass
+    return total * 1024
+
+
 def in_own_process(what, job):
     begin, peak = measure([sys.executable, __file__, "--job", what, json.dumps(job)])
     file = pathlib.Path(job["output"], "result.json")

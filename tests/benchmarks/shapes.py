@@ -112,14 +112,7 @@ def memory_of_two_ranks(job, binary):
     output, most = pathlib.Path(job["output"], "two"), [0]
 
     def watch():
-        total = 0
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "comm").read_text() == "rankwise\n":
-                    total += sum(int(line.split()[1]) for line in (process / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
-            except (OSError, IndexError):
-                pass
-        most[0] = max(most[0], total * 1024)
+        most[0] = max(most[0], reviews.proportional_bytes())
         time.sleep(0.2)
 
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_hwloc_base_binding_policy="none")

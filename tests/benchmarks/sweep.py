@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 
-from reviews import ASSETS, ROOT
+from reviews import ASSETS, ROOT, proportional_bytes
 
 GRID = {"learning_rate": [1e-3, 5e-4], "r": [4, 8], "lora_alpha": [16, 32]}
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
@@ -51,17 +51,6 @@ def alone(args, folder):
     for thread in threads:
         thread.join()
     return time.perf_counter() - begin
-
-
-def proportional_bytes():
-    total = 0
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "comm").read_text() == "rankwise\n":
-                total += sum(int(line.split()[1]) for line in (process / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
-        except (OSError, IndexError):
-            pass
-    return total * 1024
 
 
 def together(args, folder):
