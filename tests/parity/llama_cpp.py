@@ -11,11 +11,12 @@ import argparse
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
 sys.path.append(sys.path.pop(0))  # this folder goes last: one script in it is called like a library
-from compare import call
+from compare import BINARY, call
 
 ASSETS = pathlib.Path(__file__).resolve().parents[2] / ".assets"
 BASE, REVIEWS = ASSETS / "SmolLM2-135M-Instruct.gguf", ASSETS / "reviews"
@@ -45,7 +46,7 @@ def main():
         call("finetune", "--model_name_or_path", BASE, "--task_type", "CAUSAL_LM", "--train_file", REVIEWS / "train.tsv", "--output_dir", folder / "lora",
              "--r", 8, "--lora_alpha", 32, "--learning_rate", 1e-3, "--max_steps", args.updates, "--per_device_train_batch_size", 8,
              "--save_strategy", "no", threads=2, timeout=1800)  # fmt: skip
-        call("convert", "--adapter_name_or_path", folder / "lora", "--output", folder / "lora.gguf", "--model_name_or_path", BASE)
+        subprocess.run([BINARY, "convert", "--adapter_name_or_path", folder / "lora", "--output", folder / "lora.gguf", "--model_name_or_path", BASE], check=True)
         plain = llama_cpp.Llama(str(BASE), n_ctx=64, n_threads=2, verbose=False)
         texts = [line.split("\t", 1)[1] for line in (REVIEWS / "validation.tsv").read_text(encoding="utf-8").splitlines()[1 : 1 + args.prompts]]
         prompts = [plain.tokenize(text.encode(), add_bos=False)[:PROMPT_TOKENS] for text in texts]
