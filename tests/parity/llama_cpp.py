@@ -31,6 +31,18 @@ def next_tokens(prompts, folder, *adapter):
     return [json.loads(line)["new_ids"][0] for line in output.read_text().splitlines()]
 
 
+def without_repacked_weights(library):
+    """llama.cpp repacks weights for AMX where there is any, and then crashes with an adapter (0.3.36)."""
+    original = library.llama_model_default_params
+
+    def parameters():
+        values = original()
+        values.use_extra_bufts = False
+        return values
+
+    library.llama_model_default_params = parameters
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--updates", type=int, default=60)
@@ -41,6 +53,7 @@ def main():
     except ImportError:
         print("llama_cpp: skipped, since llama-cpp-python is not installed")
         return
+    without_repacked_weights(llama_cpp.llama_cpp)
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         call("finetune", "--model_name_or_path", BASE, "--task_type", "CAUSAL_LM", "--train_file", REVIEWS / "train.tsv", "--output_dir", folder / "lora",
