@@ -50,19 +50,17 @@ Files files_of_checkpoint(const fs::path& folder) {
   const AdapterFolder adapter = read_adapter_folder(folder);
   const State state = read_hdf5(folder / "state.h5");
   const std::string prefix = "adapter/";
+  const auto first = state.tensors.lower_bound(prefix);
+  if (first == state.tensors.end() || !first->first.starts_with(prefix))
+    throw model_error("{}: has no adapter", (folder / "state.h5").string());
   std::vector<TensorBytes> tensors;
-  bool any = false;
   for (const TensorEntry& entry : adapter.tensors) {
     const auto trained = state.tensors.find(prefix + entry.name);
     const bool there =
         trained != state.tensors.end() && trained->second.sizes().vec() == entry.shape;
-    any |= trained != state.tensors.end();
-    tensors.push_back(tensor_bytes(entry.name, there ? trained->second : read_tensor(entry),
-                                   scalar_type(entry)));
+    tensors.push_back(
+        tensor_bytes(entry.name, there ? trained->second : read_tensor(entry), scalar_type(entry)));
   }
-  const auto first = state.tensors.lower_bound(prefix);
-  if (!any && (first == state.tensors.end() || !first->first.starts_with(prefix)))
-    throw model_error("{}: has no adapter", (folder / "state.h5").string());
   return adapter_files(adapter.config, std::move(tensors), adapter.labels);
 }
 

@@ -2,8 +2,6 @@
 // far any logit moved.
 #include <ATen/ATen.h>
 
-#include <charconv>
-#include <cmath>
 #include <fstream>
 
 #include "data/loader.h"
@@ -28,7 +26,7 @@ class Merge : public Job {
         .at_least(1)
         .default_text("the adapter's");
     fields.group("several adapters");
-    fields.add("weights", weights_, "of each adapter, where there are several")
+    fields.add("weights", combination_.weights, "of each adapter, where there are several")
         .default_text("1 each");
     fields
         .add("combination_type", combination_.type,
@@ -63,18 +61,9 @@ class Merge : public Job {
   ModelOptions model_;
   DataOptions data_;
   MachineOptions machine_;
-  std::vector<std::string> weights_;
   Combination combination_;
   std::string output_dir_;
 };
-
-double number_of(const std::string& text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
-    throw usage_error("--weights: '{}' is not a number", text);
-  return value;
-}
 
 // Fixed rows of ids that reach the whole vocabulary, to compare logits on: at every token where the
 // task has one for each.
@@ -172,8 +161,8 @@ Outcome Merge::run(JobContext& context, Fields&) {
     check();
     if (model_.adapter_name_or_path.size() < 2) return;
     model_.choose_task();  // before one adapter takes the place of all
-    for (const std::string& weight : weights_) combination_.weights.push_back(number_of(weight));
-    if (weights_.empty()) combination_.weights.assign(model_.adapter_name_or_path.size(), 1);
+    if (combination_.weights.empty())
+      combination_.weights.assign(model_.adapter_name_or_path.size(), 1);
     if (context.communicator.world().rank == 0) combine();
   });
   if (model_.adapter_name_or_path.size() > 1)

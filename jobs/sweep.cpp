@@ -46,7 +46,7 @@ class Sweep : public Job {
  private:
   void read(const Fields& fields);
   Tried tried(const Trial& trial, const Fields& fields) const;
-  std::vector<size_t> longest_first() const;
+  std::vector<size_t> longest_first(const Fields& fields) const;
   void train_some(JobContext& context, const Fields& fields, const Setup& setup,
                   const Finetune::Loaded& loaded);
   void train(JobContext& context, size_t number, const Fields& fields, const Setup& setup,
@@ -97,19 +97,15 @@ Tried Sweep::tried(const Trial& trial, const Fields& fields) const {
   return tried;
 }
 
-std::vector<size_t> Sweep::longest_first() const {
+std::vector<size_t> Sweep::longest_first(const Fields& fields) const {
   std::vector<double> rows;
   for (const Trial& trial : trials_) {
-    const auto number = [&](const char* option, double otherwise) {
-      const auto own = trial.settings.find(option);
-      return own == trial.settings.end() ? otherwise : std::stod(own->second);
-    };
-    const TrainingOptions& common = common_.training();
-    const double batch =
-        number("global_batch_size", static_cast<double>(common.global_batch_size.value_or(1)));
-    const double steps = number("max_steps", static_cast<double>(common.max_steps));
-    const double epochs = number("num_train_epochs", common.num_train_epochs);
-    rows.push_back(steps > 0 ? steps * batch : epochs * 1e12);  // epochs are longer than any steps
+    const Tried tried = this->tried(trial, fields);
+    const TrainingOptions& options = tried.finetune->training();
+    const auto batch = static_cast<double>(options.global_batch_size.value_or(1));
+    rows.push_back(options.max_steps > 0
+                       ? static_cast<double>(options.max_steps) * batch
+                       : options.num_train_epochs * 1e12);  // epochs are longer than any steps
   }
   std::vector<size_t> order(trials_.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -138,7 +134,7 @@ void Sweep::train(JobContext& context, size_t number, const Fields& fields, cons
 void Sweep::train_some(JobContext& context, const Fields& fields, const Setup& setup,
                        const Finetune::Loaded& loaded) {
   Communicator& all = context.communicator;
-  TrialQueue queue(all, fs::path(common_.training().output_dir) / ".claims", longest_first());
+  TrialQueue queue(all, fs::path(common_.training().output_dir) / ".claims", longest_first(fields));
   const int ranks = all.world().ranks;
   const int groups = static_cast<int>(std::min<int64_t>(groups_.value_or(ranks), ranks));
   {

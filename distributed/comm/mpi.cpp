@@ -218,7 +218,7 @@ void MpiCommunicator::barrier() {
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split(int group) {
-  World world = group_world(*this, group);
+  World world = group_world(world_, gather_groups(*this, group));
   MPI_Comm comm = MPI_COMM_NULL;
   check(MPI_Comm_split(comm_, group, world_.rank, &comm), "MPI_Comm_split");
   check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");

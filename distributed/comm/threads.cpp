@@ -2,6 +2,7 @@
 // trainings in one process. Results are deterministic: sums are taken in rank order.
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -51,9 +52,9 @@ class Meeting {
   explicit Meeting(size_t ranks) : offers_(ranks) {}
 
   // A meeting of some of its ranks, which ends with it.
-  std::shared_ptr<Meeting> part(size_t ranks) {
+  Meeting& part(size_t ranks) {
     std::lock_guard lock(mutex_);
-    return parts_.emplace_back(std::make_shared<Meeting>(ranks));
+    return *parts_.emplace_back(std::make_unique<Meeting>(ranks));
   }
 
   // Returns when every rank has made its offer: offers() then holds still until all have called
@@ -86,7 +87,7 @@ class Meeting {
     std::lock_guard lock(mutex_);
     closed_ = true;
     if (aborted && !aborted_) aborted_ = aborted;
-    for (const std::shared_ptr<Meeting>& part : parts_) part->close();
+    for (const std::unique_ptr<Meeting>& part : parts_) part->close();
     changed_.notify_all();
   }
 
@@ -115,7 +116,7 @@ class Meeting {
   uint64_t round_ = 0;
   bool closed_ = false;
   std::optional<Aborted> aborted_;
-  std::vector<std::shared_ptr<Meeting>> parts_;
+  std::vector<std::unique_ptr<Meeting>> parts_;
 };
 
 template <class T>
@@ -184,17 +185,15 @@ class ThreadCommunicator final : public Communicator {
 
   // The first rank of a group makes its meeting and tells the others where it is.
   std::unique_ptr<Communicator> split(int group) override {
-    const at::Tensor groups = all_gather(at::full({1}, group, at::kInt));
-    World world = group_world(*this, group);
-    int64_t meeting = 0;
-    if (world.rank == 0)
-      meeting = reinterpret_cast<int64_t>(whole_.part(static_cast<size_t>(world.ranks)).get());
-    const at::Tensor meetings = all_gather(at::full({1}, meeting, at::kLong));
-    for (int rank = 0; rank < world_.ranks && meeting == 0; ++rank) {
-      if (groups[rank].item<int>() == group) meeting = meetings[rank].item<int64_t>();
-    }
-    auto part = std::make_unique<ThreadCommunicator>(std::move(world), whole_,
-                                                     *reinterpret_cast<Meeting*>(meeting));
+    const std::vector<int> groups = gather_groups(*this, group);
+    const auto first = std::find(groups.begin(), groups.end(), group) - groups.begin();
+    World world = group_world(world_, groups);
+    int64_t mine = 0;
+    if (first == world_.rank)
+      mine = reinterpret_cast<int64_t>(&whole_.part(static_cast<size_t>(world.ranks)));
+    const at::Tensor meetings = all_gather(at::full({1}, mine, at::kLong));
+    auto part = std::make_unique<ThreadCommunicator>(
+        std::move(world), whole_, *reinterpret_cast<Meeting*>(meetings[first].item<int64_t>()));
     part->limit_waits(hang_timeout_seconds());
     return part;
   }

@@ -29,16 +29,20 @@ World make_world(int rank, std::vector<std::string> hosts,
   return world;
 }
 
-World group_world(Communicator& communicator, int group) {
-  const World& all = communicator.world();
+std::vector<int> gather_groups(Communicator& communicator, int group) {
   const at::Tensor groups = communicator.all_gather(at::full({1}, group, at::kInt));
+  const int* first = groups.const_data_ptr<int>();
+  return {first, first + groups.numel()};
+}
+
+World group_world(const World& all, const std::vector<int>& groups) {
   int rank = 0;
   std::vector<std::string> hosts, node_keys;
-  for (int other = 0; other < all.ranks; ++other) {
-    if (groups[other].item<int>() != group) continue;
-    if (other == all.rank) rank = static_cast<int>(hosts.size());
-    hosts.push_back(all.hosts[static_cast<size_t>(other)]);
-    node_keys.push_back(std::to_string(all.node_of[static_cast<size_t>(other)]));
+  for (size_t other = 0; other < groups.size(); ++other) {
+    if (groups[other] != groups[static_cast<size_t>(all.rank)]) continue;
+    if (static_cast<int>(other) == all.rank) rank = static_cast<int>(hosts.size());
+    hosts.push_back(all.hosts[other]);
+    node_keys.push_back(std::to_string(all.node_of[other]));
   }
   return make_world(rank, std::move(hosts), node_keys);
 }

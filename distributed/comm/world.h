@@ -13,8 +13,10 @@ namespace rankwise {
 World make_world(int rank, std::vector<std::string> hosts,
                  const std::vector<std::string>& node_keys);
 
-// Collective. The ranks of the communicator that name the same group as this one, as a world.
-World group_world(Communicator& communicator, int group);
+// Collective. The group that each rank names, by rank.
+std::vector<int> gather_groups(Communicator& communicator, int group);
+// The ranks of `all` that are in this rank's group, as a world of their own.
+World group_world(const World& all, const std::vector<int>& groups);
 
 std::string this_host();
 

@@ -17,10 +17,10 @@ template <class T>
 struct IsOptional : std::false_type {};
 template <class T>
 struct IsOptional<std::optional<T>> : std::true_type {};
-
-std::string joined(const std::vector<std::string>& items, std::string_view separator) {
-  return fmt::format("{}", fmt::join(items, separator));
-}
+template <class T>
+struct IsList : std::false_type {};
+template <class T>
+struct IsList<std::vector<T>> : std::true_type {};
 
 std::string_view shown(std::string_view text) { return text.empty() ? "''" : text; }
 
@@ -64,14 +64,15 @@ void parse(std::string_view text, double& value) {
 
 void parse(std::string_view text, std::string& value) { value = text; }
 
-void parse(std::string_view text, std::vector<std::string>& items) {
+template <class Item>
+void parse(std::string_view text, std::vector<Item>& items) {
   items.clear();
   if (trimmed(text).empty()) return;
   for (size_t start = 0; start <= text.size();) {
     const size_t comma = std::min(text.find(',', start), text.size());
     const std::string_view item = trimmed(text.substr(start, comma - start));
     if (item.empty()) throw Unparsable{"has an empty entry"};
-    items.emplace_back(item);
+    parse(item, items.emplace_back());
     start = comma + 1;
   }
 }
@@ -93,7 +94,12 @@ std::string print(double value) {
   return {buffer, end};
 }
 std::string print(const std::string& value) { return value; }
-std::string print(const std::vector<std::string>& items) { return joined(items, ","); }
+template <class Item>
+std::string print(const std::vector<Item>& items) {
+  std::string text;
+  for (const Item& item : items) text += (text.empty() ? "" : ",") + print(item);
+  return text;
+}
 template <class T>
 std::string print(const std::optional<T>& value) {
   return value ? print(*value) : std::string();
@@ -105,8 +111,8 @@ template <class Value, class OnNumber, class OnText>
 void visit_parts(const Value& value, const OnNumber& on_number, const OnText& on_text) {
   if constexpr (IsOptional<Value>::value) {
     if (value) visit_parts(*value, on_number, on_text);
-  } else if constexpr (std::is_same_v<Value, std::vector<std::string>>) {
-    for (const std::string& item : value) on_text(item);
+  } else if constexpr (IsList<Value>::value) {
+    for (const auto& item : value) visit_parts(item, on_number, on_text);
   } else if constexpr (std::is_same_v<Value, std::string>) {
     on_text(value);
   } else if constexpr (!std::is_same_v<Value, bool>) {
@@ -189,7 +195,7 @@ void Field::set(std::string_view text) {
     if (choices_.empty() || std::find(choices_.begin(), choices_.end(), item) != choices_.end())
       return;
     const std::string nearest = nearest_name(item, choices_);
-    throw usage_error("--{} {}: must be one of {}{}", name_, shown(text), joined(choices_, ", "),
+    throw usage_error("--{} {}: must be one of {}{}", name_, shown(text), fmt::join(choices_, ", "),
                       nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest));
   };
   std::visit(

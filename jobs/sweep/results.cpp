@@ -20,9 +20,7 @@ std::string number_text(const Json& value) {
 
 bool shown(const std::string& metric) {
   if (metric == "step" || metric == "train_loss" || metric == "train_runtime") return true;
-  const bool of_speed = metric.ends_with("_runtime") || metric.ends_with("_per_second") ||
-                        metric.ends_with("_samples") || metric.ends_with("_tokens");
-  return (metric.starts_with("eval_") || metric.starts_with("test_")) && !of_speed;
+  return (metric.starts_with("eval_") || metric.starts_with("test_")) && is_metric(metric);
 }
 
 // The first is the head.

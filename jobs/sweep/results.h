@@ -15,7 +15,7 @@ struct TrialResult {
   std::string error;                 // of one that failed
   int exit_code = 0;
   Json metrics = Json::object();  // the last value of each: step, train_loss, eval_loss …
-  std::vector<Json> log_history;  // of trainer_state.json
+  std::vector<Json> log_history;  // the lines of metrics.jsonl
 };
 
 // From the files in a training's folder. Errors: kModel: damaged ones.

@@ -72,19 +72,24 @@ class TensorBoardFile {
 // As TensorBoardCallback names a key of log_history: loss → train/loss, eval_loss → eval/loss.
 std::string tensorboard_tag(const std::string& key);
 
+// Whether a value of an evaluation (eval_…, test_…) says how good the model is, not how much or how
+// fast was evaluated.
+bool is_metric(const std::string& key);
+
 // One file that opens offline: curves as inline SVG, throughput, the resolved settings.
 // state: its log_history makes the curves. settings and summary: objects, shown as tables.
+std::string report_html(const std::string& title, const TrainerState& state, const Json& settings,
+                        const Json& summary);
+
 struct NamedHistory {
   std::string name;
   std::vector<Json> log_history;
 };
 
-// The same for several runs: their table, the first row its head, and their losses side by side.
+// The same for several runs: their table, the first row its head, and their losses and metrics side
+// by side.
 std::string comparison_html(const std::string& title,
                             const std::vector<std::vector<std::string>>& rows,
                             const std::vector<NamedHistory>& histories);
-
-std::string report_html(const std::string& title, const TrainerState& state, const Json& settings,
-                        const Json& summary);
 
 }  // namespace rankwise

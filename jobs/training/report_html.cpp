@@ -38,12 +38,6 @@ struct ChartPlan {
   std::vector<std::string> keys;  // of log_history; those without points are left out
 };
 
-// Of an evaluation: not its size or speed.
-bool is_metric(const std::string& key) {
-  return key != "eval_runtime" && key != "eval_samples" && key != "eval_tokens" &&
-         !key.ends_with("_per_second");
-}
-
 // What a run always has comes first; then every other metric of its evaluations.
 std::vector<ChartPlan> chart_plans(const std::map<std::string, Series>& series) {
   std::vector<ChartPlan> plans = {{"Loss", {"loss", "eval_loss"}},
@@ -114,6 +108,11 @@ std::string table(const std::string& title, const Json& rows) {
 }
 
 }  // namespace
+
+bool is_metric(const std::string& key) {
+  return !key.ends_with("_runtime") && !key.ends_with("_samples") && !key.ends_with("_tokens") &&
+         !key.ends_with("_per_second");
+}
 
 std::string report_html(const std::string& title, const TrainerState& state, const Json& settings,
                         const Json& summary) {

@@ -177,7 +177,7 @@ void Trainer::step(Totals& totals, double factor) {
                           ? std::min(1.0, options_.max_grad_norm / (totals.grad_norm + 1e-6))
                           : 1.0;
   optimizer_.step(run_.model.values(), gradient_, factor, clip);
-  run_.model.method()->after_step(done_ + 1, run_.model.values(), gradient_.mul_(clip));
+  run_.model.method()->after_step(done_ + 1, run_.model.values(), gradient_, clip);
 }
 
 bool Trainer::check_due() const {

@@ -86,16 +86,10 @@ class Gpt2 : public Base {
                        .causal = true,
                        .dropout = builder.dropout(attention_p)};
     builder.attention(layer.attention);
-    const auto end = [&](BlockOutput& block, BlockKind kind, const char* name) {
-      block = {.path = path + name,
-               .kind = kind,
-               .layer = static_cast<int64_t>(index),
-               .size = size_,
-               .dropout = builder.dropout(p)};
-      builder.block(block);
-    };
-    end(layer.attention_end, BlockKind::kAttention, ".attention_adapters");
-    end(layer.end, BlockKind::kFeedForward, ".output_adapters");
+    builder.block(layer.attention_end, BlockKind::kAttention, path + ".attention_adapters", index,
+                  size_, builder.dropout(p));
+    builder.block(layer.end, BlockKind::kFeedForward, path + ".output_adapters", index, size_,
+                  builder.dropout(p));
   }
 
   // One layer for the tokens of `queries`, which see all of `hidden`.

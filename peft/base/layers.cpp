@@ -61,8 +61,14 @@ void ModelBuilder::attention(AttentionSite& site) {
   sites_.attentions.push_back(&site);
 }
 
-void ModelBuilder::block(BlockOutput& block) {
-  block.path = site_of(block.path);
+void ModelBuilder::block(BlockOutput& block, BlockKind kind, const std::string& path, size_t layer,
+                         int64_t size, const DropoutSite& dropout, const LayerNorm* norm) {
+  block = {.path = site_of(path),
+           .kind = kind,
+           .layer = static_cast<int64_t>(layer),
+           .size = size,
+           .dropout = dropout,
+           .norm = norm};
   sites_.blocks.push_back(&block);
 }
 

@@ -57,6 +57,7 @@ struct Embedding {
   BlockMatrix blocks;
   const InputAdapter* adapter = nullptr;
   int64_t padding = -1;  // the token whose row of an adapter gets no gradient; -1: none
+  FrozenWeight frozen() const { return {table, blocks}; }
   at::Tensor rows(const at::Tensor& tokens) const;      // [T] → [T, C] float32
   at::Tensor operator()(const PackedText& text) const;  // the same of a text
 };
@@ -139,6 +140,7 @@ struct Sites {
   int64_t prompt_tokens = 0;   // virtual tokens at the beginning of each row
 
   at::Tensor* find(const std::string& path) const;
+  bool encoder_decoder() const { return !attentions.front()->causal && attentions.back()->causal; }
 };
 
 // What a weight is for decides the type in which the node holds it.
@@ -183,7 +185,9 @@ class ModelBuilder {
                  int64_t padding = -1);
   void embedding(at::Tensor& table, const std::string& path, int64_t rows, int64_t size);
   void attention(AttentionSite& site);
-  void block(BlockOutput& block);
+  // norm: of a post-norm model.
+  void block(BlockOutput& block, BlockKind kind, const std::string& path, size_t layer,
+             int64_t size, const DropoutSite& dropout = {}, const LayerNorm* norm = nullptr);
   DropoutSite dropout(double p) { return {sites_.dropout_sites++, p}; }
 
  private:

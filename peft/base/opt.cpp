@@ -102,18 +102,10 @@ class Opt : public Base {
                        .causal = true,
                        .dropout = builder.dropout(attention_p)};
     builder.attention(layer.attention);
-    const auto end = [&](BlockOutput& block, BlockKind kind, const char* name,
-                         const LayerNorm& norm) {
-      block = {.path = path + name,
-               .kind = kind,
-               .layer = static_cast<int64_t>(index),
-               .size = size_,
-               .dropout = builder.dropout(p),
-               .norm = norm_first_ ? nullptr : &norm};
-      builder.block(block);
-    };
-    end(layer.attention_end, BlockKind::kAttention, ".attention_adapters", layer.attention_norm);
-    end(layer.end, BlockKind::kFeedForward, ".output_adapters", layer.inner_norm);
+    builder.block(layer.attention_end, BlockKind::kAttention, path + ".attention_adapters", index,
+                  size_, builder.dropout(p), norm_first_ ? nullptr : &layer.attention_norm);
+    builder.block(layer.end, BlockKind::kFeedForward, path + ".output_adapters", index, size_,
+                  builder.dropout(p), norm_first_ ? nullptr : &layer.inner_norm);
   }
 
   at::Tensor embed(const Pass& pass) const {

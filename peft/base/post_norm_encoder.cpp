@@ -86,20 +86,10 @@ class PostNormEncoder : public Base {
                        .scale = 1 / std::sqrt(static_cast<double>(s.size / s.heads)),
                        .dropout = dropout_site(builder, s.attention_dropout)};
     builder.attention(layer.attention);
-    layer.attention_end = {.path = path + s.attention_end,
-                           .kind = BlockKind::kAttention,
-                           .layer = static_cast<int64_t>(index),
-                           .size = s.size,
-                           .dropout = dropout_site(builder, s.attention_output_dropout),
-                           .norm = &layer.attention_norm};
-    builder.block(layer.attention_end);
-    layer.end = {.path = path + s.end,
-                 .kind = BlockKind::kFeedForward,
-                 .layer = static_cast<int64_t>(index),
-                 .size = s.size,
-                 .dropout = dropout_site(builder, s.dropout),
-                 .norm = &layer.output_norm};
-    builder.block(layer.end);
+    builder.block(layer.attention_end, BlockKind::kAttention, path + s.attention_end, index, s.size,
+                  dropout_site(builder, s.attention_output_dropout), &layer.attention_norm);
+    builder.block(layer.end, BlockKind::kFeedForward, path + s.end, index, s.size,
+                  dropout_site(builder, s.dropout), &layer.output_norm);
   }
 
   void build_head(ModelBuilder& builder) {

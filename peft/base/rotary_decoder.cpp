@@ -101,19 +101,14 @@ class RotaryDecoder : public Base {
                        .softcap = settings_.score_softcap,
                        .dropout = builder.dropout(options.model_dropout.value_or(p))};
     builder.attention(layer.attention);
-    const auto end = [&](BlockOutput& block, BlockKind kind, const char* name,
-                         RmsNorm Layer::*norm) {
-      block = {
-          .path = path + name, .kind = kind, .layer = static_cast<int64_t>(index), .size = size_};
-      if (settings_.post_norms) {
-        block.outcome_norm = &(layer.*norm);
-        block.sum_norm = &(layers_.back().*norm);
-      }
-      builder.block(block);
-    };
-    end(layer.attention_end, BlockKind::kAttention, ".attention_adapters",
-        &Layer::post_attention_norm);
-    end(layer.end, BlockKind::kFeedForward, ".output_adapters", &Layer::post_inner_norm);
+    builder.block(layer.attention_end, BlockKind::kAttention, path + ".attention_adapters", index,
+                  size_);
+    builder.block(layer.end, BlockKind::kFeedForward, path + ".output_adapters", index, size_);
+    if (!settings_.post_norms) return;
+    layer.attention_end.outcome_norm = &layer.post_attention_norm;
+    layer.attention_end.sum_norm = &layers_.back().post_attention_norm;
+    layer.end.outcome_norm = &layer.post_inner_norm;
+    layer.end.sum_norm = &layers_.back().post_inner_norm;
   }
 
   void build_norms(ModelBuilder& builder, Layer& layer, const std::string& path,

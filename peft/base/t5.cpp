@@ -144,16 +144,6 @@ class T5 : public Base {
                       .dropout = builder.dropout(dropout_)};
   }
 
-  void end_block(ModelBuilder& builder, BlockOutput& end, const std::string& path, BlockKind kind,
-                 int64_t layer) {
-    end = {.path = path,
-           .kind = kind,
-           .layer = layer,
-           .size = size_,
-           .dropout = builder.dropout(dropout_)};
-    builder.block(end);
-  }
-
   void build_stack(ModelBuilder& builder, Stack& stack, const std::string& path,
                    const Config& config) {
     const int64_t inner = config.integer("d_ff");
@@ -161,22 +151,24 @@ class T5 : public Base {
     for (size_t i = 0; i < stack.blocks.size(); ++i) {
       Block& block = stack.blocks[i];
       const std::string layers = fmt::format("{}.block.{}.layer.", path, i);
-      const auto layer =
-          static_cast<int64_t>(i + (stack.decodes ? encoder_.blocks.size() : size_t{0}));
+      const size_t layer = i + (stack.decodes ? encoder_.blocks.size() : 0);
       build_attention(builder, block.self, layers + "0", "SelfAttention", i, stack.decodes, config);
       builder.attention(block.self.site);
-      end_block(builder, block.self.end, layers + "0", BlockKind::kAttention, layer);
+      builder.block(block.self.end, BlockKind::kAttention, layers + "0", layer, size_,
+                    builder.dropout(dropout_));
       if (i == 0)
         builder.embedding(stack.bias_table, layers + "0.SelfAttention.relative_attention_bias",
                           buckets_, heads_);
       if (stack.decodes) {
         build_attention(builder, block.cross, layers + "1", "EncDecAttention", cross_slot(i), false,
                         config);
-        end_block(builder, block.cross.end, layers + "1", BlockKind::kCrossAttention, layer);
+        builder.block(block.cross.end, BlockKind::kCrossAttention, layers + "1", layer, size_,
+                      builder.dropout(dropout_));
       }
       const std::string last = layers + (stack.decodes ? "2" : "1");
       build_feed_forward(builder, block.feed_forward, last, inner, config);
-      end_block(builder, block.feed_forward.end, last, BlockKind::kFeedForward, layer);
+      builder.block(block.feed_forward.end, BlockKind::kFeedForward, last, layer, size_,
+                    builder.dropout(dropout_));
     }
     builder.rms_norm(stack.norm, path + ".final_layer_norm", size_, eps(config));
     stack.dropout = builder.dropout(dropout_);

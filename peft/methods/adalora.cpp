@@ -53,8 +53,9 @@ class AdaLora : public Method {
 
   void begin(int64_t updates_in_all) override { allocator_.begin(ranks_, updates_in_all); }
   at::Tensor penalty() const override;
-  void after_step(int64_t number, at::Tensor& values, const at::Tensor& gradient) override {
-    allocator_.after_step(ranks_, number, values, gradient);
+  void after_step(int64_t number, at::Tensor& values, const at::Tensor& gradient,
+                  double clip) override {
+    allocator_.after_step(ranks_, number, values, gradient, clip);
   }
   std::map<std::string, at::Tensor> state() const override { return allocator_.state(); }
 
@@ -68,7 +69,7 @@ class AdaLora : public Method {
   std::string bias_ = "none";
   bool init_ = true;
   TargetSettings targets_;
-  Json original_;  // the adapter_config.json that was read
+  Json original_, rank_pattern_;  // the adapter_config.json that was read, and its field
   std::vector<Linear*> adapted_;
   std::deque<AdaLoraAdapter> adapters_;
   std::vector<std::vector<bool>> patterns_;  // of each matrix's ranks in a folder; empty: none
@@ -138,10 +139,8 @@ void AdaLora::adapt(Linear& linear, Sites& sites, uint64_t seed) {
   std::vector<bool>& pattern = patterns_.emplace_back();
   int64_t rank = init_r_;
   const std::string key = linear.path + ".lora_E";
-  if (const Json patterns =
-          original_.is_object() ? original_.value("rank_pattern", Json()) : Json();
-      patterns.is_object() && patterns.contains(key)) {
-    pattern = patterns[key].get<std::vector<bool>>();
+  if (rank_pattern_.contains(key)) {
+    pattern = rank_pattern_[key].get<std::vector<bool>>();
     rank = std::count(pattern.begin(), pattern.end(), true);
   }
   adapter.scale =
@@ -221,9 +220,8 @@ void AdaLora::read_config(const Json& config) {
     dropout_ = config.value("lora_dropout", dropout_);
     bias_ = config.value("bias", bias_);
     init_ = config.value("init_lora_weights", init_);
-    if (const Json pattern = config.value("rank_pattern", Json()); pattern.is_object()) {
-      for (const Json& ranks : pattern) (void)ranks.get<std::vector<bool>>();
-    }
+    rank_pattern_ = config.value("rank_pattern", Json());
+    for (const Json& ranks : rank_pattern_) (void)ranks.get<std::vector<bool>>();
   } catch (const nlohmann::json::exception& error) {
     throw model_error("adapter_config.json: {}", error.what());
   }

@@ -8,7 +8,6 @@
 #include "peft/base/draw.h"
 #include "peft/base/family.h"
 #include "peft/base/ops/ops.h"
-#include "peft/base/ops/sent_to.h"
 #include "peft/methods/bottleneck_settings.h"
 #include "peft/methods/method.h"
 #include "peft/methods/trained_base.h"
@@ -128,8 +127,6 @@ class BottleneckAdapters : public Method {
 
  private:
   void adapt(BlockOutput& block, Sites& sites, uint64_t seed);
-  // Of a language model, which does not train but is in its folders.
-  Trainable output_embedding_;
   at::Tensor drawn(at::IntArrayRef shape, const std::string& name, uint64_t seed, bool up) const;
 
   std::string adapter_config_ = "pfeiffer", name_ = "default", model_class_, model_type_;
@@ -138,6 +135,8 @@ class BottleneckAdapters : public Method {
   std::deque<Bottleneck> adapters_;
   std::vector<Target> targets_;
   std::vector<Trainable> trainables_;
+  // Of a language model, which does not train but is in its folders.
+  Trainable output_embedding_;
 };
 
 void BottleneckAdapters::attach(Sites& sites, const AttachOptions& options) {

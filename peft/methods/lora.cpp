@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <deque>
 
@@ -42,8 +41,7 @@ class Lora : public Method {
     fields
         .add("init_lora_weights", init_,
              "true: B is 0; false: neither is; gaussian: A is normal; pissa, olora: the largest "
-             "part "
-             "of the weight, which is taken out of it")
+             "part of the weight, which is taken out of it")
         .one_of({"true", "false", "gaussian", "pissa", "olora"})
         .changes_result();
     fields
@@ -76,11 +74,9 @@ class Lora : public Method {
     double scale;
   };
   Size size_of(const std::string& module) const;  // errors: kUsage
-  std::vector<int64_t> token_ids() const;         // errors: kUsage
   void read_token_ids(const Json& ids);           // errors: kModel
   void adapt(Linear& linear, Sites& sites, const AttachOptions& options);
   void adapt_words(Sites& sites, uint64_t seed);
-  bool takes_from_weight() const { return init_ == "pissa" || init_ == "olora"; }
   void check_start(const Linear& linear, int64_t rank) const;
   void initialize(LoraAdapter& adapter, const Linear& linear, int64_t rank, uint64_t seed) const;
 
@@ -90,7 +86,7 @@ class Lora : public Method {
   bool rslora_ = false, dora_ = false, lora_bias_ = false;
   TargetSettings targets_;
   Json original_;  // the adapter_config.json that was read: settings that are kept as they came
-  std::vector<std::string> token_ids_;
+  std::vector<int64_t> token_ids_;
   TrainedTokens tokens_;
   std::deque<LoraAdapter> adapters_;
   LoraEmbedding embedding_;
@@ -104,20 +100,8 @@ void Lora::attach(Sites& sites, const AttachOptions& options) {
   for (Linear* linear : adapted_) adapt(*linear, sites, options);
   if (targets_.words_chosen()) adapt_words(sites, options.seed);
   train_modules(sites, targets_.saved_modules(), trainables_);
-  if (!token_ids_.empty()) tokens_.attach(sites, token_ids(), trainables_);
+  if (!token_ids_.empty()) tokens_.attach(sites, token_ids_, trainables_);
   train_biases(sites, bias_, adapted_, trainables_);
-}
-
-std::vector<int64_t> Lora::token_ids() const {
-  std::vector<int64_t> ids;
-  for (const std::string& text : token_ids_) {
-    int64_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc() || end != text.data() + text.size())
-      throw usage_error("--trainable_token_indices: '{}' is not a number", text);
-    ids.push_back(id);
-  }
-  return ids;
 }
 
 Lora::Size Lora::size_of(const std::string& module) const {
@@ -127,17 +111,15 @@ Lora::Size Lora::size_of(const std::string& module) const {
       parse_json(alpha_pattern_, "--alpha_pattern", ErrorKind::kUsage), module, alpha_);
   if (rank < 1)
     throw usage_error("--rank_pattern: the rank of '{}' is {}, must be at least 1", module, rank);
-  const double whole_rank = std::floor(rank);
-  return {static_cast<int64_t>(rank), alpha / (rslora_ ? std::sqrt(whole_rank) : whole_rank)};
+  const auto whole_rank = static_cast<int64_t>(rank);
+  return {whole_rank, lora_scale(alpha, whole_rank, rslora_)};
 }
 
 void Lora::adapt_words(Sites& sites, uint64_t seed) {
   Embedding& words = *sites.words;
-  if (dora_ || lora_bias_ || takes_from_weight())
+  if (dora_ || lora_bias_ || takes_from_weight(init_))
     throw usage_error("'{}': embeddings are adapted by plain LoRA only", words.path);
-  if (std::any_of(sites.attentions.begin(), sites.attentions.end(),
-                  [&](const AttentionSite* site) { return site->causal; }) &&
-      !sites.attentions.front()->causal)
+  if (sites.encoder_decoder())
     throw usage_error("'{}': an encoder and a decoder share it; peft would adapt neither's use",
                       words.path);
   const auto [rank, scale] = size_of(words.path);
@@ -178,7 +160,7 @@ void Lora::check_start(const Linear& linear, int64_t rank) const {
   if (lora_bias_ && (dora_ || (init_ != "true" && init_ != "false")))
     throw usage_error("--lora_bias: not together with {}",
                       dora_ ? "--use_dora" : "--init_lora_weights " + init_);
-  if (!takes_from_weight()) return;
+  if (!takes_from_weight(init_)) return;
   if (dora_) throw usage_error("--init_lora_weights {}: not together with --use_dora", init_);
   if (rank > std::min(linear.in(), linear.out()))
     throw usage_error("--init_lora_weights {}: the rank {} is above the smaller side of '{}', {}",
@@ -187,8 +169,7 @@ void Lora::check_start(const Linear& linear, int64_t rank) const {
 
 void Lora::initialize(LoraAdapter& adapter, const Linear& linear, int64_t rank,
                       uint64_t seed) const {
-  const bool shape_only = linear.weight.is_meta() && !linear.frozen().in_blocks();
-  if (takes_from_weight() && !shape_only) {
+  if (takes_from_weight(init_) && !linear.frozen().shape_only()) {
     if (init_ == "pissa") adapter.take_principal_part(linear, rank);
     if (init_ == "olora") adapter.take_first_columns(linear, rank);
     adapter.a.set_requires_grad(true);
@@ -266,7 +247,7 @@ void Lora::read_config(const Json& config) {
 
 // Of the ways to begin, only those that change the frozen weight matter to a folder.
 void Lora::read_init(const Json& init) {
-  if (init == "pissa" || init == "olora") init_ = init.get<std::string>();
+  if (takes_from_weight(init)) init_ = init.get<std::string>();
   if (init.is_string() && init.get<std::string>().starts_with("pissa_niter_"))
     throw Error(ErrorKind::kModel,
                 fmt::format("adapter_config.json: 'init_lora_weights' is {}, which takes a random "
@@ -281,7 +262,7 @@ void Lora::read_token_ids(const Json& ids) {
   if (ids.is_object() && ids.size() == 1) return read_token_ids(ids.front());
   if (!ids.is_array())
     throw model_error("adapter_config.json: 'trainable_token_indices' is {}", ids.dump());
-  for (const Json& id : ids) token_ids_.push_back(id.dump());
+  token_ids_ = ids.get<std::vector<int64_t>>();
 }
 
 Json Lora::config() const {
@@ -302,7 +283,7 @@ Json Lora::config() const {
        {"fan_in_fan_out", !adapted_.empty() && adapted_.front()->in_by_out},
        {"lora_bias", lora_bias_},
        {"use_dora", dora_}});
-  if (!token_ids_.empty()) config["trainable_token_indices"] = token_ids();
+  if (!token_ids_.empty()) config["trainable_token_indices"] = token_ids_;
   config.update(targets_.config());
   return config;
 }

@@ -47,9 +47,15 @@ void refuse_unsupported_lora(const Json& config) {
 double lora_scale(const Json& config, const std::string& module, int64_t rank) {
   const double alpha = pattern_value(config.value("alpha_pattern", Json::object()), module,
                                      config.at("lora_alpha").get<double>());
-  const auto ranks = static_cast<double>(rank);
-  return alpha / (config.value("use_rslora", false) ? std::sqrt(ranks) : ranks);
+  return lora_scale(alpha, rank, config.value("use_rslora", false));
 }
+
+double lora_scale(double alpha, int64_t rank, bool rslora) {
+  const auto ranks = static_cast<double>(rank);
+  return alpha / (rslora ? std::sqrt(ranks) : ranks);
+}
+
+bool takes_from_weight(const Json& init) { return init == "pissa" || init == "olora"; }
 
 Json whole(double value) {
   return value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<int64_t>(value))

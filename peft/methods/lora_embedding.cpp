@@ -14,10 +14,8 @@ at::Tensor LoraEmbedding::put_in(const at::Tensor& words, const PackedText& text
 }
 
 at::Tensor LoraEmbedding::merged(const Embedding& words) const {
-  const at::Tensor table =
-      words.blocks.bytes.defined() ? unpacked(words.blocks) : words.table.to(at::kFloat);
   const at::Tensor update = at::mm(b.to(at::kDouble), a.to(at::kDouble)).mul_(scale);
-  return table + update.t().to(at::kFloat);
+  return words.frozen().unpacked() + update.t().to(at::kFloat);
 }
 
 }  // namespace rankwise

@@ -160,9 +160,8 @@ void LoraAdapter::take_first_columns(const Linear& linear, int64_t rank) {
 void LoraAdapter::add_magnitude(const Linear& linear) {
   at::NoGradGuard no_grad;
   const FrozenWeight weight = linear.frozen();
-  const bool shape_only = weight.numbers.is_meta() && !weight.in_blocks();
   squares = weight.unpacked().square().sum(1);
-  magnitude = shape_only ? at::empty({linear.out()}) : row_norms(linear);
+  magnitude = weight.shape_only() ? at::empty({linear.out()}) : row_norms(linear);
   magnitude.set_requires_grad(true);
 }
 

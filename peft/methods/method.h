@@ -57,9 +57,10 @@ class Method {
   // What training does beside gradients (AdaLoRA). The run has so many updates.
   virtual void begin(int64_t updates_in_all) {}      // Errors: kUsage: settings that do not fit
   virtual at::Tensor penalty() const { return {}; }  // on every update's loss; undefined: none
-  // Behind update `number`, from 1: values and the clipped gradient [P] of the trainables, end to
-  // end. The values may be changed.
-  virtual void after_step(int64_t number, at::Tensor& values, const at::Tensor& gradient) {}
+  // Behind update `number`, from 1: values and gradient [P] of the trainables, end to end; the
+  // gradient acted `clip` times. The values may be changed.
+  virtual void after_step(int64_t number, at::Tensor& values, const at::Tensor& gradient,
+                          double clip) {}
   // What of it a checkpoint keeps, by name: restored in place.
   virtual std::map<std::string, at::Tensor> state() const { return {}; }
 

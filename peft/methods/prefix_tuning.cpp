@@ -115,7 +115,7 @@ void PrefixTuning::attach(Sites& sites, const AttachOptions& options) {
   for (AttentionSite* attention : sites.attentions) {
     if (attention->causal == decodes) attentions_.push_back(attention);
   }
-  encoder_decoder_ = attentions_.size() < sites.attentions.size();
+  encoder_decoder_ = sites.encoder_decoder();
   const AttentionSite& first = *attentions_.front();
   prefix_.tokens = tokens_;
   prefix_.size = first.key_heads * first.head_size;

@@ -37,12 +37,13 @@ void RankAllocator::begin(RankSettings& settings, int64_t updates_in_all) const 
 }
 
 void RankAllocator::after_step(const RankSettings& settings, int64_t number, at::Tensor& values,
-                               const at::Tensor& gradient) {
+                               const at::Tensor& gradient, double clip) {
   at::NoGradGuard no_grad;
   const int64_t last = last_allocation(settings);
   if (number < last) {
     const int64_t numbers = importance_.numel();
-    const at::Tensor now = (values.narrow(0, 0, numbers) * gradient.narrow(0, 0, numbers)).abs();
+    const at::Tensor clipped = gradient.narrow(0, 0, numbers) * clip;
+    const at::Tensor now = (values.narrow(0, 0, numbers) * clipped).abs();
     importance_.mul_(settings.beta1).add_(now, 1 - settings.beta1);
     uncertainty_.mul_(settings.beta2).add_((now - importance_).abs(), 1 - settings.beta2);
     if (number <= settings.tinit || number % settings.delta_t != 0) return;

@@ -27,10 +27,10 @@ class RankAllocator {
   void start(const std::vector<Matrix>& matrices);
   // Errors: kUsage: settings that leave no update in which ranks could be taken away.
   void begin(RankSettings& settings, int64_t updates_in_all) const;
-  // peft's update_and_allocate(number) behind update `number`, from 1; values and the clipped
-  // gradient are flat. The values of ranks that are not kept become 0.
+  // peft's update_and_allocate(number) behind update `number`, from 1; values and gradient are
+  // flat, the gradient acted `clip` times. The values of ranks that are not kept become 0.
   void after_step(const RankSettings& settings, int64_t number, at::Tensor& values,
-                  const at::Tensor& gradient);
+                  const at::Tensor& gradient, double clip);
 
   at::Tensor kept(size_t matrix) const;  // [R] uint8
   bool pruned() const;

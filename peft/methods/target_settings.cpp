@@ -38,9 +38,9 @@ void TargetSettings::read(const Json& config) {
     target_read_ = ModulePattern::from_json(config.value("target_modules", Json()));
     exclude_read_ = ModulePattern::from_json(config.value("exclude_modules", Json()));
     if (const Json layers = config.value("layers_to_transform", Json()); layers.is_array()) {
-      for (const Json& layer : layers) layers_.push_back(std::to_string(layer.get<int64_t>()));
+      for (const Json& layer : layers) layers_.push_back(layer.get<int64_t>());
     } else if (layers.is_number()) {
-      layers_ = {std::to_string(layers.get<int64_t>())};
+      layers_ = {layers.get<int64_t>()};
     }
     if (const Json saved = config.value("modules_to_save", Json()); saved.is_array())
       modules_to_save_ = saved.get<std::vector<std::string>>();
@@ -65,7 +65,7 @@ std::vector<Linear*> TargetSettings::choose(const Sites& sites, const AttachOpti
   if (chosen.target.empty())
     chosen.target = ModulePattern(default_targets(options.model_type, defaults));
   chosen.exclude = exclude_read_.empty() ? ModulePattern::parse(exclude_) : exclude_read_;
-  for (const std::string& layer : layers_) chosen.layers.push_back(std::stoll(layer));
+  chosen.layers = layers_;
   chosen.modules_to_save = saved_modules_;
   chosen.allow_missing = options.allow_missing_targets;
   chosen.embeddings = embeddings;
@@ -83,10 +83,6 @@ Json TargetSettings::config() const {
           {"modules_to_save", saved_modules_.empty() ? Json() : Json(saved_modules_)}};
 }
 
-Json TargetSettings::layers() const {
-  Json layers = Json::array();
-  for (const std::string& layer : layers_) layers.push_back(std::stoll(layer));
-  return layers.empty() ? Json() : layers;
-}
+Json TargetSettings::layers() const { return layers_.empty() ? Json() : Json(layers_); }
 
 }  // namespace rankwise

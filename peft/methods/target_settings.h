@@ -33,7 +33,8 @@ class TargetSettings {
 
  private:
   std::string target_, exclude_;
-  std::vector<std::string> layers_, modules_to_save_;
+  std::vector<int64_t> layers_;
+  std::vector<std::string> modules_to_save_;
   ModulePattern target_read_, exclude_read_;  // of a file, where a text may be a list or a pattern
   std::vector<std::string> saved_modules_;
   bool words_chosen_ = false;

@@ -43,12 +43,12 @@ void TrainedTokens::attach(Sites& sites, std::vector<int64_t> ids,
     throw usage_error(
         "--trainable_token_indices: '{}' cannot be in --target_modules or --modules_to_save too",
         words_->path);
-  if (sites.attentions.back()->causal && !sites.attentions.front()->causal)
+  if (sites.encoder_decoder())
     throw usage_error("--trainable_token_indices is not supported for an encoder-decoder");
   const int64_t size = words_->table.size(1);
-  const bool shape_only = words_->table.is_meta() && !words_->blocks.bytes.defined();
-  rows_ = shape_only ? at::empty({std::ssize(ids_), size})
-                     : words_->rows(at::tensor(ids_)).clone(at::MemoryFormat::Contiguous);
+  rows_ = words_->frozen().shape_only()
+              ? at::empty({std::ssize(ids_), size})
+              : words_->rows(at::tensor(ids_)).clone(at::MemoryFormat::Contiguous);
   rows_.set_requires_grad(true);
   trainables.push_back(
       {"base_model.model." + words_->path + ".token_adapter.trainable_tokens_delta", rows_});
@@ -78,9 +78,7 @@ at::Tensor TrainedTokens::forward(const Linear& head, const at::Tensor& x, const
 
 void TrainedTokens::merge() {
   at::NoGradGuard no_grad;
-  at::Tensor table = words_->blocks.bytes.defined() ? unpacked(words_->blocks)
-                                                    : words_->table.to(at::kFloat).clone();
-  table.index_copy_(0, at::tensor(ids_), rows_);
+  const at::Tensor table = at::index_copy(words_->frozen().unpacked(), 0, at::tensor(ids_), rows_);
   words_->table = table;
   words_->blocks = {};
   words_->adapter = nullptr;

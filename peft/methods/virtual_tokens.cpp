@@ -48,7 +48,7 @@ PromptShape prompt_shape(const Sites& sites) {
                                [&](const AttentionSite* attention) {
                                  return attention->causal == sites.attentions.front()->causal;
                                });
-  shape.submodules = shape.layers < std::ssize(sites.attentions) ? 2 : 1;
+  shape.submodules = sites.encoder_decoder() ? 2 : 1;
   return shape;
 }
 

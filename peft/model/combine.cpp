@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <set>
 
 #include "peft/base/draw.h"
@@ -22,7 +21,6 @@ struct WeightedPair {
   at::Tensor a, b;    // [R, in], [out, R]
   double scale = 1;   // of B A
   double weight = 1;  // of the adapter
-  size_t adapter = 0;
 };
 using WeightedPairs = std::vector<WeightedPair>;
 
@@ -40,12 +38,11 @@ void check_adapter(const AdapterFolder& adapter) {
   if (adapter.config.at("peft_type") != "LORA") refuse("peft_type");
   if (adapter.config.value("use_dora", false)) refuse("use_dora");
   if (adapter.config.value("lora_bias", false)) refuse("lora_bias");
-  if (const Json init = adapter.config.value("init_lora_weights", Json(true));
-      init == "pissa" || init == "olora")
+  if (takes_from_weight(adapter.config.value("init_lora_weights", Json())))
     refuse("init_lora_weights");
 }
 
-void add_adapter(Parts& parts, const AdapterFolder& adapter, size_t number, double weight) {
+void add_adapter(Parts& parts, const AdapterFolder& adapter, double weight) {
   check_adapter(adapter);
   std::map<std::string, WeightedPair> pairs;
   for (const TensorEntry& entry : adapter.tensors) {
@@ -67,7 +64,6 @@ void add_adapter(Parts& parts, const AdapterFolder& adapter, size_t number, doub
       throw model_error("{}: the pair of '{}' is not whole", adapter.folder.string(), module);
     pair.scale = lora_scale(adapter.config, module, pair.a.size(0));
     pair.weight = weight;
-    pair.adapter = number;
     parts.modules[module].push_back(pair);
   }
 }
@@ -256,7 +252,7 @@ std::map<std::string, std::string> combined_adapter(const std::vector<AdapterFol
   check(adapters, combination);
   Parts parts;
   for (size_t i = 0; i < adapters.size(); ++i)
-    add_adapter(parts, adapters[i], i, combination.weights[i]);
+    add_adapter(parts, adapters[i], combination.weights[i]);
   const int64_t rank = new_rank(adapters, combination);
   const std::string& type = combination.type;
   const bool decomposes = type.ends_with("svd");

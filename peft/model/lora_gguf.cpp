@@ -9,6 +9,7 @@
 
 #include "peft/hub/gguf_model.h"
 #include "peft/hub/gguf_writer.h"
+#include "peft/methods/lora_config.h"
 #include "peft/methods/method.h"
 #include "peft/methods/targets.h"
 #include "peft/model/file_tensors.h"
@@ -85,14 +86,12 @@ struct Scales {
                                                   config.text("peft_type")));
     if (config.boolean("use_dora", false))
       throw config.error("use_dora", "is true, which a GGUF adapter cannot hold");
-    for (const char* init : {"pissa", "olora"}) {
-      if (adapter.config.value("init_lora_weights", Json()) == init)
-        throw config.error(
-            "init_lora_weights",
-            fmt::format("is {}: the pair is meant for weights without its beginning, "
-                        "which a GGUF adapter cannot say",
-                        init));
-    }
+    if (const Json init = adapter.config.value("init_lora_weights", Json());
+        takes_from_weight(init))
+      throw config.error("init_lora_weights",
+                         fmt::format("is {}: the pair is meant for weights without its beginning, "
+                                     "which a GGUF adapter cannot say",
+                                     init.get<std::string>()));
     alpha = config.number("lora_alpha");
     if (alpha <= 0) throw config.error("lora_alpha", fmt::format("is {}", alpha));
     rslora = config.boolean("use_rslora", false);

@@ -170,11 +170,15 @@ def tensors_of(folder):
 NOISE = ("qa_outputs.bias", "c_attn.lora_B.bias")  # tensors whose gradient is, partly, rounding noise
 
 
+def same_shapes(theirs, ours, differences, where):
+    shapes = [{name: tuple(value.shape) for name, value in tensors.items()} for tensors in (theirs, ours)]
+    differences.check(shapes[0] == shapes[1], where, f"tensors: {sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4]}")
+    return shapes[0] == shapes[1]
+
+
 def same_tensors(start, end, ours, differences, where, share=0.05):
     """All but NOISE, within that share of the way that they went."""
-    shapes = [{name: tuple(value.shape) for name, value in tensors.items()} for tensors in (end, ours)]
-    differences.check(shapes[0] == shapes[1], where, f"tensors: {sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[:4]}")
-    if shapes[0] != shapes[1]:
+    if not same_shapes(end, ours, differences, where):
         return
     for name in (name for name in end if not name.endswith(NOISE)):
         way = (end[name] - start[name]).norm().item() if start[name].shape == end[name].shape else end[name].norm().item()
@@ -209,8 +213,11 @@ def compare(family, task, method, config, folder, source, differences):
     compared = 1 if method == "p-tuning" else UPDATES  # a folder holds what its network made, and that is what goes on here
     for number, (mine, his) in enumerate(zip(ours[:compared], losses)):
         differences.close(mine, his, (1e-3 if number else 2e-5) * max(1, abs(his)), f"{where}, loss {number}")
-    if method != "p-tuning":
-        same_tensors(*map(tensors_of, (start, end, output)), differences, where)
+    tensors = [tensors_of(to) for to in (start, end, output)]
+    if method == "p-tuning":
+        same_shapes(tensors[0], tensors[2], differences, where)
+    else:
+        same_tensors(*tensors, differences, where)
     if method == "adalora":
         kept = [json.loads((to / "adapter_config.json").read_text())["rank_pattern"] for to in (end, output)]
         differences.check(kept[0] == kept[1], where, f"rank_pattern: {kept[1]}, peft {kept[0]}")

@@ -287,16 +287,16 @@ RANKWISE_INLINE void run_task(const Backward& call, const Task& task, const Size
     store(sum_value, n.size_padded, n.keys, n.size, grad_value + key_offset, task.key_stride);
 }
 
-RANKWISE_KERNEL void forward_task(const Forward& call, const Task& task, const Sizes& n,
-                                  Buffers& buffers) {
+RANKWISE_NARROW_KERNEL void forward_task(const Forward& call, const Task& task, const Sizes& n,
+                                         Buffers& buffers) {
   run_task<false>(call, task, n, buffers);
 }
 RANKWISE_WIDE_KERNEL void forward_task_wide(const Forward& call, const Task& task, const Sizes& n,
                                             Buffers& buffers) {
   run_task<true>(call, task, n, buffers);
 }
-RANKWISE_KERNEL void backward_task(const Backward& call, const Task& task, const Sizes& n,
-                                   Buffers& buffers) {
+RANKWISE_NARROW_KERNEL void backward_task(const Backward& call, const Task& task, const Sizes& n,
+                                          Buffers& buffers) {
   run_task<false>(call, task, n, buffers);
 }
 RANKWISE_WIDE_KERNEL void backward_task_wide(const Backward& call, const Task& task, const Sizes& n,

@@ -11,10 +11,13 @@
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 // A kernel written for vectors of 64 bytes, to be called only where has_wide_vectors().
 #define RANKWISE_WIDE_KERNEL __attribute__((target("arch=x86-64-v4")))
+// Its twin for all others.
+#define RANKWISE_NARROW_KERNEL __attribute__((target_clones("arch=x86-64-v3", "default")))
 #define RANKWISE_HAS_WIDE_KERNELS 1
 #else
 #define RANKWISE_KERNEL
 #define RANKWISE_WIDE_KERNEL
+#define RANKWISE_NARROW_KERNEL
 #endif
 #if !defined(__CUDACC__)
 #define RANKWISE_INLINE inline __attribute__((always_inline))

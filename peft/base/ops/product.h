@@ -36,7 +36,8 @@ struct FrozenWeight {
   FrozenWeight(at::Tensor held = {}, BlockMatrix kept = {})
       : numbers(std::move(held)), blocks(std::move(kept)) {}
   bool in_blocks() const { return blocks.bytes.defined(); }
-  at::Tensor unpacked() const;  // [out, in] float32
+  bool shape_only() const { return numbers.is_meta() && !in_blocks(); }  // nothing was loaded
+  at::Tensor unpacked() const;                                           // [out, in] float32
 
   at::Tensor numbers;  // [out, in]; of blocks: the shape alone, on LibTorch's meta device
   BlockMatrix blocks;
