@@ -8,9 +8,15 @@
 namespace rankwise {
 namespace {
 
-// Floats kept for the backward pass a token and layer, in hidden sizes: inputs of the linears,
-// queries, keys, values, attention output, two normalised states and the inner layer twice.
-constexpr int64_t kHiddenStatesKept = 11;
+// Numbers kept for the backward pass a token, about: what goes in and out of each linear but for
+// the language model's head, whose logits are made and used a chunk at a time.
+int64_t numbers_kept(const Sites& sites) {
+  int64_t numbers = 0;
+  for (const Linear* linear : sites.linears) {
+    if (linear->path != sites.output_embedding) numbers += linear->in() + linear->out();
+  }
+  return sites.encoder_decoder() ? numbers / 2 : numbers;  // a token passes one of two stacks
+}
 
 void show_targets(Log& log, const std::vector<Method::Target>& targets) {
   std::map<std::string, int64_t> by_name;
@@ -31,16 +37,11 @@ std::string readable_bytes(int64_t bytes) {
 }
 
 Footprint footprint(const AdaptedModel& model, int64_t unit_tokens) {
-  const Config& config = model.base().config;
   const int64_t numbers = model.counts().trainable;
-  const int64_t hidden = config.integer("hidden_size", 0),
-                inner = config.integer("intermediate_size", 4 * hidden);
-  const int64_t layers = config.integer("num_hidden_layers", 0);
   Footprint result;
   result.base_bytes_per_node = model.base().shared_bytes;
   result.adapter_bytes_per_rank = numbers * (4 * 4 + 8);
-  result.activation_bytes_per_rank =
-      unit_tokens * layers * (kHiddenStatesKept * hidden + 2 * inner) * 4;
+  result.activation_bytes_per_rank = unit_tokens * numbers_kept(model.base().base->sites) * 4;
   result.reduction_bytes_per_update = OrderFreeSum(numbers, 1, 1).bytes();
   return result;
 }

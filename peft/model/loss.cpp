@@ -2,10 +2,12 @@
 #include "peft/model/loss.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
+#include "peft/base/kernels/cross_entropy.h"
 #include "peft/base/ops/product.h"
 #include "peft/base/ops/sent_to.h"
 
@@ -22,7 +24,25 @@ at::Tensor capped(const at::Tensor& logits, double cap) {
   return cap > 0 ? at::tanh(logits / cap) * cap : logits;
 }
 
-// Calls each(first row, logits, targets [n, 1]) for a chunk of rows at a time.
+// logits [n, V], targets [n] → losses [n] float64; the logits become the gradient of their sum.
+at::Tensor cross_entropy_in_place(at::Tensor& logits, const at::Tensor& targets) {
+  const int64_t rows = logits.size(0), words = logits.size(1);
+  if (logits.is_cpu()) {
+    at::Tensor losses = at::empty({rows}, at::kDouble);
+    at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
+      kernels::cross_entropy_rows(logits.data_ptr<float>(), targets.const_data_ptr<int64_t>(),
+                                  losses.data_ptr<double>(), words, first, last);
+    });
+    return losses;
+  }
+  const at::Tensor wanted = targets.unsqueeze(1), log_sum = at::logsumexp(logits, 1, true);
+  const at::Tensor losses = (log_sum - logits.gather(1, wanted)).squeeze(1).to(at::kDouble);
+  logits.sub_(log_sum).exp_();
+  logits.scatter_add_(1, wanted, at::full({rows, 1}, -1.0, logits.options()));
+  return losses;
+}
+
+// Calls each(first row, logits, targets [n]) for a chunk of rows at a time.
 template <class Each>
 void by_chunks(const at::Tensor& features, const FrozenWeight& weight, const at::Tensor& targets,
                double cap, const Each& each) {
@@ -31,7 +51,7 @@ void by_chunks(const at::Tensor& features, const FrozenWeight& weight, const at:
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     each(begin, capped(product(features.narrow(0, begin, count), weight, at::Tensor()), cap),
-         targets.narrow(0, begin, count).unsqueeze(1));
+         targets.narrow(0, begin, count));
   }
 }
 
@@ -44,15 +64,11 @@ struct LanguageModelLoss : Function<LanguageModelLoss> {
     double sum = 0;
     by_chunks(features, weight, targets, cap,
               [&](int64_t begin, at::Tensor logits, const at::Tensor& wanted) {
-                const int64_t count = wanted.size(0);
-                const at::Tensor log_sum = at::logsumexp(logits, 1, true);
-                sum += (log_sum - logits.gather(1, wanted)).sum(at::kDouble).item<double>();
-                if (!with_grad) return;
                 const at::Tensor slope = cap > 0 ? 1 - at::square(logits / cap) : at::Tensor();
-                at::Tensor grad_logits = logits.sub_(log_sum).exp_();
-                grad_logits.scatter_add_(1, wanted, at::full({count, 1}, -1.0, features.options()));
-                if (cap > 0) grad_logits.mul_(slope);
-                grad.narrow(0, begin, count).copy_(product_backward(grad_logits, weight));
+                sum += cross_entropy_in_place(logits, wanted).sum().item<double>();
+                if (!with_grad) return;
+                if (cap > 0) logits.mul_(slope);
+                grad.narrow(0, begin, wanted.size(0)).copy_(product_backward(logits, weight));
               });
     context->save_for_backward({grad});
     return at::scalar_tensor(sum, features.options());
@@ -115,9 +131,8 @@ at::Tensor target_losses(const Base& base, const at::Tensor& features, const Pas
                                   at::Reduction::None);
   at::Tensor losses = at::empty({targets.size(0)}, at::kFloat);
   by_chunks(features, base.output().frozen(), targets, base.logit_softcap(),
-            [&](int64_t begin, const at::Tensor& logits, const at::Tensor& wanted) {
-              losses.narrow(0, begin, wanted.size(0))
-                  .copy_((at::logsumexp(logits, 1, true) - logits.gather(1, wanted)).squeeze(1));
+            [&](int64_t begin, at::Tensor logits, const at::Tensor& wanted) {
+              losses.narrow(0, begin, wanted.size(0)).copy_(cross_entropy_in_place(logits, wanted));
             });
   return losses;
 }
