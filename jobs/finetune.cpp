@@ -232,7 +232,7 @@ Outcome Finetune::train(JobContext& context, Fields& fields, const Setup& setup,
             loaded.test ? &*loaded.test : nullptr, mine, model_.model_name_or_path, settings});
     if (state) trainer->restore(*state);
   });
-  if (state && trainer->finished()) {
+  if (state && trainer->finished() && trainer->results_are_written()) {
     context.log.info("{}: the run is finished ({} updates)", training_.output_dir,
                      trainer->updates_done());
     return Outcome::kDone;

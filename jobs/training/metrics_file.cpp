@@ -10,14 +10,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Steps only grow, so what stays is the file's beginning: whole lines of steps up to `step`.
+// Steps only grow, so what stays is the file's beginning: whole lines of steps up to `step`, but
+// for those of an end, which comes again.
 uintmax_t bytes_to_keep(const fs::path& file, int64_t step) {
   std::ifstream in(file, std::ios::binary);
   uintmax_t keep = 0;
   for (std::string text;
        std::getline(in, text) && !in.eof();) {  // eof: no newline at the end, so half a line
     const Json line = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!line.is_object()) break;
+    if (!line.is_object() || line.contains("train_runtime")) break;
     const auto at = line.find("step");
     if (at != line.end() && at->is_number() && at->get<int64_t>() > step) break;
     keep += text.size() + 1;

@@ -13,12 +13,15 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+constexpr const char* kStateFile = "trainer_state.json";
+
 }  // namespace
 
 void Recorder::open(bool writes, std::optional<int64_t> resumed_at) {
   last_line_ = Clock::now();
   if (!writes) return;
   const std::filesystem::path folder = options_.output_dir;
+  std::filesystem::remove(folder / kStateFile);  // it tells that all is done
   const auto reports_to = [&](const char* name) {
     return std::find(options_.report_to.begin(), options_.report_to.end(), name) !=
            options_.report_to.end();
@@ -126,9 +129,19 @@ void Recorder::restore(const Json& json) {
   bad_evaluations_ = json.at("bad_evaluations");
 }
 
+bool Recorder::files_are_complete(bool tested) const {
+  const std::filesystem::path file = std::filesystem::path(options_.output_dir) / kStateFile;
+  if (!std::filesystem::exists(file)) return false;
+  const Json written = read_json(file, ErrorKind::kModel);
+  const Json history = written.value("log_history", Json::array());
+  const bool has_test = std::any_of(history.begin(), history.end(),
+                                    [](const Json& line) { return line.contains("test_loss"); });
+  return written.value("global_step", int64_t{-1}) == state_.global_step && (has_test || !tested);
+}
+
 void Recorder::write_files(const Json& settings) {
   const std::filesystem::path folder = options_.output_dir;
-  write_file_durably(folder / "trainer_state.json", pretty(state_.json()) + "\n");
+  write_file_durably(folder / kStateFile, pretty(state_.json()) + "\n");
   write_file_durably(folder / "report.html",
                      report_html(folder.filename().string(), state_, settings, summary_));
 }

@@ -36,6 +36,8 @@ class Recorder {
   Json json() const;  // what a checkpoint keeps
   void restore(const Json& json);
   void write_files(const Json& settings);  // trainer_state.json, report.html
+  // Whether they are there, of this step; tested: with what test() was told.
+  bool files_are_complete(bool tested) const;
 
  private:
   void line(Json values);

@@ -51,6 +51,8 @@ class Trainer {
   int64_t updates_done() const { return done_; }
   int64_t updates_in_all() const { return total_; }
   bool finished() const { return (done_ >= total_ || stop_early_) && !evaluation_pending_; }
+  // Collective. Whether an earlier start, finished too, came to its very end, test rows included.
+  bool results_are_written() const;
   // The adapter folder's files as the model now is.
   Files adapter_files() const;
 

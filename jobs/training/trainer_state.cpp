@@ -1,5 +1,6 @@
 // The trainer's checkpoints: what is in one, saving, going on from one, and the end of a run.
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 
 #include "distributed/comm/agree.h"
 #include "jobs/training/trainer.h"
@@ -146,8 +147,17 @@ Outcome Trainer::finish() {
     recorder_.write_files(Json(run_.settings));
   });
   if (tested) return Outcome::kDone;
-  context_.log.warn("stopped before the test rows were evaluated; `evaluate` can do it");
+  context_.log.warn("stopped before the test rows were evaluated; start again to go on");
   return Outcome::kStopped;
+}
+
+bool Trainer::results_are_written() const {
+  at::Tensor written = at::full({}, 0, at::kLong);
+  together(context_.communicator, "looking for the results", [&] {
+    if (run_.store) written.fill_(recorder_.files_are_complete(run_.test != nullptr));
+  });
+  context_.communicator.broadcast(written, 0);
+  return written.item<int64_t>() != 0;
 }
 
 // Every rank takes the values that rank 0 reads.
