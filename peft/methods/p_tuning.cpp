@@ -3,11 +3,11 @@
 // tokens themselves from a folder.
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <optional>
 
 #include "peft/base/draw.h"
 #include "peft/methods/method.h"
+#include "peft/methods/prompt_encoder.h"
 #include "peft/methods/virtual_tokens.h"
 
 namespace rankwise {
@@ -23,8 +23,9 @@ class PTuning : public Method {
         .default_text("the size of embeddings")
         .changes_result();
     fields.add("encoder_reparameterization_type", kind_, "the kind of network")
-        .one_of({"MLP"})
+        .one_of({"MLP", "LSTM"})
         .changes_result();
+    fields.add("encoder_num_layers", layers_, "of the LSTM").at_least(1).changes_result();
   }
 
   void read_config(const Json& config) override {
@@ -38,7 +39,7 @@ class PTuning : public Method {
     config.update({{"peft_type", "P_TUNING"},
                    {"encoder_dropout", 0.0},
                    {"encoder_hidden_size", hidden_.value_or(shape_.size)},
-                   {"encoder_num_layers", 2},
+                   {"encoder_num_layers", layers_},
                    {"encoder_reparameterization_type", kind_},
                    {"modules_to_save", saved_modules_},
                    {"num_virtual_tokens", tokens_}});
@@ -65,52 +66,43 @@ class PTuning : public Method {
   }
 
  private:
-  struct Layer {
-    at::Tensor weight, bias;
-  };
-
-  // [rows, C]
   at::Tensor made() const {
-    at::Tensor x = embeddings_;
-    for (size_t i = 0; i < layers_.size(); ++i) {
-      if (i > 0) x = at::relu(x);
-      x = at::linear(x, layers_[i].weight, layers_[i].bias);
-    }
-    return x;
-  }
+    return encoder_ ? (*encoder_)(embeddings_) : embeddings_;
+  }  // [rows, C]
 
   int64_t tokens_ = 20;
   std::optional<int64_t> hidden_;
+  int64_t layers_ = 2;
   std::string kind_ = "MLP";
   PromptShape shape_;
   Json original_, saved_modules_;
   at::Tensor embeddings_;
-  std::vector<Layer> layers_;  // none: the embeddings are what the network made
+  std::unique_ptr<PromptEncoder> encoder_;  // none: the embeddings are what it made
   VirtualTokens virtual_tokens_;
   std::vector<Trainable> trainables_;
 };
 
 void PTuning::attach(Sites& sites, const AttachOptions& options) {
+  if (kind_ == "MLP" && layers_ != 2)
+    throw usage_error("--encoder_num_layers {}: is of the LSTM; the MLP has its own layers",
+                      layers_);
   shape_ = prompt_shape(sites);
   const bool made_before = original_.is_object();
   const auto train = [&](const std::string& name, at::Tensor value) {
     value.set_requires_grad(true);
-    trainables_.push_back({name, value, !name.ends_with("bias")});
+    trainables_.push_back({name, value, name.find("bias") == std::string::npos});
     return value;
   };
   const std::string path = "prompt_encoder.";
   embeddings_ = train(made_before ? "prompt_embeddings" : path + "embedding.weight",
                       draw_normal({tokens_ * shape_.submodules, shape_.size}, 1, options.seed,
                                   path + "embedding.weight"));
-  const int64_t hidden = hidden_.value_or(shape_.size);
-  const int64_t sizes[] = {shape_.size, hidden, hidden, shape_.size};
-  for (int layer = 0; layer < 3 && !made_before; ++layer) {
-    const int64_t in = sizes[layer], out = sizes[layer + 1];
-    const double bound = 1 / std::sqrt(static_cast<double>(in));
-    const std::string name = fmt::format("{}mlp_head.{}", path, 2 * layer);
-    layers_.push_back(
-        {train(name + ".weight", draw_uniform({out, in}, bound, options.seed, name + ".weight")),
-         train(name + ".bias", draw_uniform({out}, bound, options.seed, name + ".bias"))});
+  if (!made_before) {
+    encoder_ = make_prompt_encoder(
+        kind_, {shape_.size, hidden_.value_or(shape_.size), layers_},
+        [&](const std::string& name, const std::vector<int64_t>& shape, double bound) {
+          return train(path + name, draw_uniform(shape, bound, options.seed, path + name));
+        });
   }
   virtual_tokens_.attach(sites, tokens_, [this] { return made(); });
   saved_modules_ = train_head(sites, trainables_);

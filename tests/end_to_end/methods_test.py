@@ -25,6 +25,7 @@ METHODS = {
     "prompt tuning": ["PROMPT_TUNING", "--num_virtual_tokens", 4],
     "prefix tuning, projected": ["PREFIX_TUNING", "--num_virtual_tokens", 4, "--prefix_projection", "--encoder_hidden_size", 8],
     "p-tuning": ["P_TUNING", "--num_virtual_tokens", 4, "--encoder_hidden_size", 8],
+    "p-tuning, lstm": ["P_TUNING", "--num_virtual_tokens", 4, "--encoder_hidden_size", 8, "--encoder_reparameterization_type", "LSTM"],
 }
 
 
