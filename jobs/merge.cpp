@@ -129,6 +129,15 @@ void write_folder(const Setup& setup, const AdaptedModel& model, const fs::path&
   }
 }
 
+// The tokenizer in a .gguf file becomes files of the folder.
+void write_tokenizer(Log& log, const fs::path& gguf, const fs::path& folder) try {
+  for (const auto& [name, bytes] : tokenizer_files_of_gguf(gguf))
+    write_file_durably(folder / name, bytes);
+} catch (const Error& error) {
+  if (error.kind() != ErrorKind::kModel) throw;
+  log.warn("{}: no tokenizer is written: {}", folder.string(), error.what());
+}
+
 void Merge::check() const {
   if (output_dir_.empty()) throw usage_error("--output_dir must be given");
   if (model_.adapter_name_or_path.empty())
@@ -176,8 +185,9 @@ Outcome Merge::run(JobContext& context, Fields&) {
   const double change = (model.evaluate(unit).logits - adapted).abs().max().item<double>();
   const double largest = adapted.abs().max().item<double>();
   together(context.communicator, "writing the merged model", [&] {
-    if (context.communicator.world().rank == 0)
-      write_folder(setup, model, output_dir_, model_.torch_dtype);
+    if (context.communicator.world().rank != 0) return;
+    write_folder(setup, model, output_dir_, model_.torch_dtype);
+    if (is_gguf(setup.model_folder)) write_tokenizer(context.log, setup.model_folder, output_dir_);
   });
   context.out << Json{{"largest_logit", largest},
                       {"largest_logit_change", change},

@@ -14,7 +14,10 @@ namespace {
 constexpr int32_t kControl = 3, kUserDefined = 4;
 
 Json words_by(std::string_view expression) {
-  return {{"type", "Split"}, {"pattern", {{"Regex", expression}}}};
+  return {{"type", "Split"},
+          {"pattern", {{"Regex", expression}}},
+          {"behavior", "Isolated"},
+          {"invert", false}};
 }
 
 // How texts are cut into words: llama.cpp's names, of which several mean the same.
@@ -47,11 +50,18 @@ const Cut& cut_named(const std::string& pre, const std::string& where) {
   throw model_error("{}: tokens are cut by '{}' (known: {})", where, pre, fmt::join(known, ", "));
 }
 
+Json byte_level() {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", false},
+          {"trim_offsets", true},
+          {"use_regex", false}};
+}
+
 Json pre_tokenizer_of(const Cut& cut) {
   Json steps = Json::array();
   if (cut.digits_apart) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
   steps.push_back(words_by(cut.words));
-  steps.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
+  steps.push_back(byte_level());
   return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
@@ -62,7 +72,10 @@ Json added_tokens_of(const BpeParts& parts) {
     added.push_back({{"id", id},
                      {"content", parts.tokens[id]},
                      {"special", parts.types[id] == kControl},
-                     {"normalized", false}});
+                     {"normalized", false},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false}});
   }
   return added;
 }
@@ -72,7 +85,8 @@ Json template_of(const BpeParts& parts, bool add_bos) {
   const auto add = [&](bool wanted, std::optional<int32_t> id, const char* name, int type_id,
                        Json& pieces) {
     if (!wanted || !id) return;
-    made["special_tokens"][name] = {{"ids", {*id}}};
+    made["special_tokens"][name] = {
+        {"id", name}, {"ids", {*id}}, {"tokens", {parts.tokens.at(static_cast<size_t>(*id))}}};
     pieces.push_back({{"SpecialToken", {{"id", name}, {"type_id", type_id}}}});
   };
   const auto sequence = [&](const char* letter, int type_id, Json& pieces) {
@@ -91,22 +105,30 @@ Json template_of(const BpeParts& parts, bool add_bos) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_bpe_from_parts(const BpeParts& parts, const std::string& where) {
+Json tokenizer_json(const BpeParts& parts, const std::string& where) {
   if (!parts.types.empty() && parts.types.size() != parts.tokens.size()) {
     throw model_error("{}: {} tokens and {} token types", where, parts.tokens.size(),
                       parts.types.size());
   }
   const Cut& cut = cut_named(parts.pre, where);
-  const Json root = {{"added_tokens", added_tokens_of(parts)},
-                     {"pre_tokenizer", pre_tokenizer_of(cut)},
-                     {"post_processor", template_of(parts, parts.add_bos.value_or(cut.adds_bos))},
-                     {"decoder", {{"type", "ByteLevel"}}},
-                     {"model",
-                      {{"type", "BPE"},
-                       {"ignore_merges", cut.whole_words},
-                       {"vocab", parts.tokens},
-                       {"merges", parts.merges}}}};
-  return std::make_unique<Pipeline>(Section(root, where), TokenizerSettings{});
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", added_tokens_of(parts)},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", pre_tokenizer_of(cut)},
+          {"post_processor", template_of(parts, parts.add_bos.value_or(cut.adds_bos))},
+          {"decoder", byte_level()},
+          {"model",
+           {{"type", "BPE"},
+            {"ignore_merges", cut.whole_words},
+            {"vocab", parts.tokens},
+            {"merges", parts.merges}}}};
+}
+
+std::unique_ptr<Tokenizer> make_bpe_from_parts(const BpeParts& parts, const std::string& where) {
+  return std::make_unique<Pipeline>(Section(tokenizer_json(parts, where), where),
+                                    TokenizerSettings{});
 }
 
 }  // namespace rankwise

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/tokenizers/tokenizer.h"
+#include "peft/hub/json.h"
 
 namespace rankwise {
 
@@ -21,7 +22,9 @@ struct BpeParts {
   bool add_eos = false;         // behind it
 };
 
-// `where`: the file, for messages. Errors: kModel: an unknown `pre`, ids or merges amiss.
+// What tokenizer.json says of it, but for the vocabulary, a list of tokens here. `where`: the file,
+// for messages. Errors: kModel: an unknown `pre`, ids or merges amiss.
+Json tokenizer_json(const BpeParts& parts, const std::string& where);
 std::unique_ptr<Tokenizer> make_bpe_from_parts(const BpeParts& parts, const std::string& where);
 
 }  // namespace rankwise

@@ -1,12 +1,16 @@
 // The tokenizer in a .gguf file's metadata, with the ids that llama.cpp gives. Only byte-level BPE
 // ("gpt2").
+#include <map>
+
 #include "data/tokenizers/bpe_parts.h"
 #include "data/tokenizers/model_folder.h"
 #include "peft/hub/gguf_model.h"
 
 namespace rankwise {
 
-std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file) {
+namespace {
+
+GgufTokenizer byte_level_tables(const std::filesystem::path& file) {
   const Gguf gguf = read_gguf(file);
   GgufTokenizer tables = gguf_tokenizer(gguf);
   if (tables.model != "gpt2") {
@@ -15,6 +19,10 @@ std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file) 
                                           "where a folder with tokenizer.json is given",
                                           tables.model));
   }
+  return tables;
+}
+
+BpeParts parts_of(GgufTokenizer tables) {
   const auto id_of = [](const std::optional<int64_t>& id) {
     return id ? std::optional(static_cast<int32_t>(*id)) : std::nullopt;
   };
@@ -27,7 +35,42 @@ std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file) 
   parts.eos = id_of(tables.eos_id);
   parts.add_bos = tables.add_bos;
   parts.add_eos = tables.add_eos.value_or(false);
-  return make_bpe_from_parts(parts, file.string());
+  return parts;
+}
+
+Json ids_of(const std::vector<std::string>& tokens) {
+  Json ids = Json::object();
+  for (size_t id = 0; id < tokens.size(); ++id) ids[tokens[id]] = id;
+  return ids;
+}
+
+// As transformers saves a tokenizer that it knows by tokenizer.json alone.
+Json config_of(const GgufTokenizer& tables) {
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"clean_up_tokenization_spaces", false}};
+  const auto add = [&](const char* name, const std::optional<int64_t>& id) {
+    if (id) config[name] = tables.tokens[static_cast<size_t>(*id)];
+  };
+  add("bos_token", tables.bos_id);
+  add("eos_token", tables.eos_id);
+  add("unk_token", tables.unknown_id);
+  add("pad_token", tables.padding_id ? tables.padding_id : tables.eos_id);
+  if (tables.chat_template) config["chat_template"] = *tables.chat_template;
+  return config;
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file) {
+  return make_bpe_from_parts(parts_of(byte_level_tables(file)), file.string());
+}
+
+std::map<std::string, std::string> tokenizer_files_of_gguf(const std::filesystem::path& file) {
+  const GgufTokenizer tables = byte_level_tables(file);
+  Json tokenizer = tokenizer_json(parts_of(tables), file.string());
+  tokenizer["model"]["vocab"] = ids_of(tables.tokens);
+  return {{"tokenizer.json", pretty(tokenizer)},
+          {"tokenizer_config.json", pretty(config_of(tables))}};
 }
 
 }  // namespace rankwise

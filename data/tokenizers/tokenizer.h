@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -70,6 +71,10 @@ class Tokenizer {
 // file. nullptr where the folder has none. Errors: kModel: a part of tokenizer.json that is not
 // supported, named.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& model_folder);
+
+// What a folder must hold for transformers and for us to make the same tokenizer of it as of that
+// in a .gguf file: names and contents. Errors: kModel: it has none, or one that is not supported.
+std::map<std::string, std::string> tokenizer_files_of_gguf(const std::filesystem::path& file);
 
 // The same, but a tokenizer that cannot be read is no error until something asks for a token: each
 // such call then throws that error. Rows of ids need none.

@@ -119,6 +119,21 @@ def compare_gguf(folder, differences):
     said = json.loads(call("generate", "--model_name_or_path", GGUF, "--prompt", "Hi!", "--chat", "--max_new_tokens", 8))
     differences.check(said["input_ids"] == chat_ids, "gguf chat", f"{said['input_ids']} {chat_ids}")
     differences.check([said["new_ids"]] == theirs(model, [chat_ids], [2], {"max_new_tokens": 8}), "gguf chat's answer", said["text"])
+    compare_merged_tokenizer(folder, chat_ids, differences)
+
+
+def compare_merged_tokenizer(folder, chat_ids, differences):
+    """merge of a .gguf base leaves files of which transformers makes the tokenizer that we had."""
+    texts = ["It's 1984, isn't it?", "naïve  cafés\tand 日本語 😀", "<|im_start|>user", "def f(x): return x**2 + 10_000"]
+    file, base = folder / "texts.txt", ["--model_name_or_path", GGUF, "--task_type", "CAUSAL_LM"]
+    file.write_text("\n".join(texts) + "\n")
+    call("finetune", *base, "--train_file", file, "--output_dir", folder / "adapter", "--max_steps", 1, "--save_strategy", "no")
+    call("merge", *base, "--adapter_name_or_path", folder / "adapter", "--output_dir", folder / "merged")
+    said = [json.loads(line) for line in call("generate", *base, "--prompt_file", file, "--max_new_tokens", 1).splitlines()]
+    tokenizer = T.AutoTokenizer.from_pretrained(folder / "merged")
+    differences.check(tokenizer(texts)["input_ids"] == [row["input_ids"] for row in said], "tokenizer of a merged gguf", said)
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi!"}], add_generation_prompt=True)
+    differences.check(chat == chat_ids, "chat template of a merged gguf", chat)
 
 
 def main():
