@@ -10,6 +10,7 @@ std::unique_ptr<Job> make_merge();
 std::unique_ptr<Job> make_inspect();
 std::unique_ptr<Job> make_prepare();
 std::unique_ptr<Job> make_sweep();
+std::unique_ptr<Job> make_collectives();
 std::unique_ptr<Job> make_convert();
 
 const std::vector<Verb>& verbs() {
@@ -22,6 +23,8 @@ const std::vector<Verb>& verbs() {
        make_inspect},
       {"prepare", "tokenise text into HDF5 token stores that take its place", make_prepare},
       {"sweep", "many adapter trainings over one frozen base in one job", make_sweep},
+      {"collectives", "every collective, backend and size: time, bandwidth, wrong elements",
+       make_collectives},
       {"convert", "adapter folder to and from GGUF (llama.cpp); checkpoint to adapter folder",
        make_convert},
   };
