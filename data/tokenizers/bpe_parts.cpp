@@ -85,8 +85,12 @@ Json template_of(const BpeParts& parts, bool add_bos) {
   const auto add = [&](bool wanted, std::optional<int32_t> id, const char* name, int type_id,
                        Json& pieces) {
     if (!wanted || !id) return;
+    const auto index = static_cast<size_t>(*id);
     made["special_tokens"][name] = {
-        {"id", name}, {"ids", {*id}}, {"tokens", {parts.tokens.at(static_cast<size_t>(*id))}}};
+        // an id beyond the tokens is refused by who reads this
+        {"id", name},
+        {"ids", {*id}},
+        {"tokens", {index < parts.tokens.size() ? parts.tokens[index] : ""}}};
     pieces.push_back({{"SpecialToken", {{"id", name}, {"type_id", type_id}}}});
   };
   const auto sequence = [&](const char* letter, int type_id, Json& pieces) {

@@ -52,7 +52,8 @@ TEST(MetricsFile, ResumeKeepsWhatTheCheckpointKnows) {
   EXPECT_EQ(cut_at(2, kept + "{\"step\":2,\"lo"), kept);           // half a line
   EXPECT_EQ(cut_at(2, kept + "{\"step\":2}"), kept);               // a line without its end
   EXPECT_EQ(cut_at(2, kept + std::string(8, '\0') + "\n"), kept);  // blocks never written
-  EXPECT_EQ(cut_at(2, kept + "{\"train_runtime\":5.5}\n"), kept + "{\"train_runtime\":5.5}\n");
+  EXPECT_EQ(cut_at(2, kept + "{\"epoch\":5.5}\n"), kept + "{\"epoch\":5.5}\n");
+  EXPECT_EQ(cut_at(2, kept + "{\"step\":2,\"train_runtime\":5.5}\n"), kept);  // comes again
   EXPECT_EQ(cut_at(0, kept), "");
   EXPECT_EQ(cut_at(9, kept), kept);
   EXPECT_EQ(cut_at(9, ""), "");
