@@ -268,7 +268,7 @@ class Evaluator {
     if (callee.kind == Expression::Kind::kAttribute) {
       const Value of = value_of(*callee.parts[0], scope);
       bool found = false;
-      const Value result = call_method(of, callee.name, arguments_of(expression, scope), found);
+      Value result = call_method(of, callee.name, arguments_of(expression, scope), found);
       if (found) return result;
       target = attribute_of(of, callee.name);
       if (!target.function()) {
