@@ -8,6 +8,7 @@
 #include "data/chat/builtins.h"
 #include "data/chat/evaluator.h"
 #include "data/tokenizers/section.h"
+#include "data/tokenizers/unicode.h"
 #include "peft/hub/gguf_model.h"
 
 namespace rankwise {
@@ -174,7 +175,7 @@ ChatTemplate::ChatTemplate(const std::string& source, std::string where, const J
   }
   int line = 1;
   try {
-    parsed->body = chat::parse(source, line);
+    parsed->body = chat::parse(unicode::with_replacements(source), line);
   } catch (const chat::TemplateError& caught) {
     throw parsed->error(line, caught.message);
   }

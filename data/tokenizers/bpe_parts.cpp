@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "data/tokenizers/pipeline.h"
+#include "data/tokenizers/unicode.h"
 #include "data/tokenizers/word_scanner.h"
 
 namespace rankwise {
@@ -113,6 +114,10 @@ Json tokenizer_json(const BpeParts& parts, const std::string& where) {
   if (!parts.types.empty() && parts.types.size() != parts.tokens.size()) {
     throw model_error("{}: {} tokens and {} token types", where, parts.tokens.size(),
                       parts.types.size());
+  }
+  for (size_t id = 0; id < parts.tokens.size(); ++id) {
+    if (unicode::with_replacements(parts.tokens[id]) != parts.tokens[id])
+      throw model_error("{}: token {} is not UTF-8", where, id);
   }
   const Cut& cut = cut_named(parts.pre, where);
   return {{"version", "1.0"},

@@ -121,6 +121,12 @@ std::string refusal(const std::string& source, const OrderedJson& conversation =
   return "no error";
 }
 
+// Found by fuzzing: a character cut off at the end of a word was read beyond it.
+TEST(ChatTemplate, BytesThatAreNoUtf8BecomeReplacementCharacters) {
+  const ChatTemplate made("{{ \"\xfb\"[0] }}{{ \"a\xe4\xb8\" | length }}", "file", Json::object());
+  EXPECT_EQ(made.render({{"messages", OrderedJson::array()}}, false, 0), "\uFFFD2");
+}
+
 TEST(ChatTemplate, NamesTheLineOfWhatIsWrong) {
   const auto expect = [](const std::string& source, const std::string& part) {
     const std::string message = refusal(source);

@@ -107,6 +107,7 @@ TEST(BpeParts, AreChecked) {
               p.pre = "tekken";
             }).find("file: tokens are cut by 'tekken' (known: smollm"),
             std::string::npos);
+  EXPECT_EQ(refusal([](auto& p) { p.tokens[7] = "\xfb"; }), "file: token 7 is not UTF-8");
   EXPECT_NE(refusal([](auto& p) { p.types.pop_back(); }).find("tokens and"), std::string::npos);
   EXPECT_NE(
       refusal([](auto& p) { p.merges[3] = "no merge"; }).find("file: model.merges[3] needs 'no'"),
