@@ -243,6 +243,7 @@ AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOpt
     }
     if (setup.adapter) model->load(*setup.adapter);
     model->move_to(context.device);
+    model->when_progressed([&ranks = context.communicator] { ranks.progressed(); });
     if (model->prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
       throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
   });

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "distributed/comm/agree.h"
+#include "distributed/watch/roll_call.h"
 
 namespace rankwise {
 
@@ -17,6 +18,25 @@ std::string failure_text(const Error& error) {
   return hint.empty() ? text : text + fmt::format("hint: {}\n", hint);
 }
 
+namespace {
+
+// Ends the job. Where a roll call was held, all who are present speak, and the first of them ends
+// it; else rank 0 is heard first, and ends the others meanwhile where all have failed alike.
+void speak_and_abort(const std::string& text, int exit_code, Communicator& communicator,
+                     std::ostream& err) {
+  using namespace std::chrono_literals;
+  constexpr auto kForOthersToSpeak = 500ms, kForOthersToEndIt = 3000ms;
+  const int rank = communicator.world().rank;
+  const RollCall* roll_call = communicator.roll_call().get();
+  const std::optional<int> first = roll_call ? roll_call->first_present() : std::nullopt;
+  if (!first && rank != 0) std::this_thread::sleep_for(kForOthersToEndIt);
+  err << text << std::flush;
+  if (first) std::this_thread::sleep_for(rank == *first ? kForOthersToSpeak : kForOthersToEndIt);
+  communicator.abort(exit_code);
+}
+
+}  // namespace
+
 int report_failure(const Error& error, int rank, Communicator* communicator, std::ostream& err) {
   const bool alone = communicator && communicator->world().ranks > 1 && !error.agreed();
   if (!alone) {
@@ -24,16 +44,13 @@ int report_failure(const Error& error, int rank, Communicator* communicator, std
     return error.exit_code();
   }
   const World& world = communicator->world();
-  // Where all ranks failed alike after all, rank 0 is heard first and ends the others meanwhile.
-  if (world.rank != 0) std::this_thread::sleep_for(std::chrono::seconds(3));
   const std::string& host = world.hosts[world.rank];
   std::string message = error.what();
   if (message.find(host) == std::string::npos) {
     message += fmt::format(" (rank {} on host {})", world.rank, host);
   }
   const Error located(error.kind(), message, error.hint());
-  err << failure_text(located) << std::flush;
-  communicator->abort(error.exit_code());
+  speak_and_abort(failure_text(located), error.exit_code(), *communicator, err);
   return error.exit_code();  // not reached
 }
 

@@ -7,19 +7,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+
+#include "distributed/comm/world.h"
 
 namespace rankwise {
 
-struct World {
-  int rank = 0, ranks = 1;
-  int local_rank = 0, local_ranks = 1;  // among the ranks of this node
-  int node = 0, nodes = 1;
-  std::vector<std::string> hosts;  // [ranks] host name of each rank
-  std::vector<int> node_of;        // [ranks]
-  bool leads_node() const { return local_rank == 0; }
-};
+class RollCall;
 
 class Communicator {
  public:
@@ -39,16 +34,24 @@ class Communicator {
   // Ends the whole job with this exit code, now. For errors that other ranks cannot know of.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 
-  // A wait of more than this many seconds throws Error(kCommunication) that names the rank, its
-  // host and the phase.
+  // A wait during which no rank told of progress for this many seconds throws
+  // Error(kCommunication) that names who is missing, with host and phase (watch/roll_call.h).
   void limit_waits(double seconds) { hang_timeout_seconds_ = seconds; }
-  void enter_phase(std::string phase) { phase_ = std::move(phase); }
-  const std::string& phase() const { return phase_; }
   double hang_timeout_seconds() const { return hang_timeout_seconds_; }
+  void enter_phase(std::string phase);
+  const std::string& phase() const { return phase_; }
+  // This rank works: whoever waits for it goes on waiting. Cheap; from any thread.
+  void progressed();
+  // null: nobody waits for this rank.
+  const std::shared_ptr<RollCall>& roll_call() const { return roll_call_; }
+
+ protected:
+  void be_watched(std::shared_ptr<RollCall> roll_call) { roll_call_ = std::move(roll_call); }
 
  private:
   double hang_timeout_seconds_ = 300;
   std::string phase_ = "start";
+  std::shared_ptr<RollCall> roll_call_;
 };
 
 // One rank, no launcher: every collective is a copy of nothing. Does not start MPI.

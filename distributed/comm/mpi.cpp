@@ -10,21 +10,17 @@
 
 #include "distributed/comm/agree.h"
 #include "distributed/comm/communicator.h"
+#include "distributed/comm/mpi_check.h"
+#include "distributed/comm/mpi_mailbox.h"
 #include "distributed/comm/tensors.h"
 #include "distributed/comm/versions.h"
 #include "distributed/comm/wait.h"
 #include "distributed/comm/world.h"
+#include "distributed/memory/node_memory.h"
+#include "distributed/watch/roll_call.h"
 
 namespace rankwise {
 namespace {
-
-void check(int code, const char* what) {
-  if (code == MPI_SUCCESS) return;
-  std::array<char, MPI_MAX_ERROR_STRING> text{};
-  int length = 0;
-  MPI_Error_string(code, text.data(), &length);
-  throw communication_error("{}: {}", what, std::string_view(text.data(), length));
-}
 
 MPI_Datatype mpi_type(at::ScalarType type) {  // of the types that check_summable lets pass
   switch (type) {
@@ -45,10 +41,10 @@ class StridedBytes {
  public:
   StridedBytes(int bytes, int64_t stride) {
     MPI_Datatype plain;
-    check(MPI_Type_contiguous(bytes, MPI_BYTE, &plain), "MPI_Type_contiguous");
-    check(MPI_Type_create_resized(plain, 0, stride, &type_), "MPI_Type_create_resized");
-    check(MPI_Type_free(&plain), "MPI_Type_free");
-    check(MPI_Type_commit(&type_), "MPI_Type_commit");
+    check_mpi(MPI_Type_contiguous(bytes, MPI_BYTE, &plain), "MPI_Type_contiguous");
+    check_mpi(MPI_Type_create_resized(plain, 0, stride, &type_), "MPI_Type_create_resized");
+    check_mpi(MPI_Type_free(&plain), "MPI_Type_free");
+    check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
   }
   ~StridedBytes() { MPI_Type_free(&type_); }
   StridedBytes(const StridedBytes&) = delete;
@@ -64,6 +60,7 @@ class MpiCommunicator final : public Communicator {
   explicit MpiCommunicator(int64_t chunk_bytes);
   MpiCommunicator(const MpiCommunicator& whole, MPI_Comm comm, World world);
   ~MpiCommunicator() override {
+    be_watched(nullptr);
     if (*stuck_) return;  // MPI would wait for the ranks that are lost
     comm_ == MPI_COMM_WORLD ? MPI_Finalize() : MPI_Comm_free(&comm_);
   }
@@ -78,6 +75,7 @@ class MpiCommunicator final : public Communicator {
   [[noreturn]] void abort(int exit_code) override;
 
  private:
+  void watch(std::shared_ptr<RollCall> whole);
   Call next(const char* collective);
   template <class Start>
   void complete(const Call& call, std::vector<at::Tensor> buffers, Start&& start);
@@ -104,30 +102,32 @@ MpiCommunicator::MpiCommunicator(const MpiCommunicator& whole, MPI_Comm comm, Wo
       chunk_bytes_(whole.chunk_bytes_),
       stuck_(whole.stuck_) {
   limit_waits(whole.hang_timeout_seconds());
+  watch(whole.roll_call());
 }
 
 MpiCommunicator::MpiCommunicator(int64_t chunk_bytes) : chunk_bytes_(chunk_bytes) {
   int provided = 0;
-  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
-  check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   if (provided < MPI_THREAD_FUNNELED) {
     throw communication_error("this MPI library does not support MPI_THREAD_FUNNELED");
   }
   int rank = 0, ranks = 0, length = 0;
-  check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
-  check(MPI_Comm_size(MPI_COMM_WORLD, &ranks), "MPI_Comm_size");
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &ranks), "MPI_Comm_size");
   std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
-  check(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
+  check_mpi(MPI_Get_processor_name(name.data(), &length), "MPI_Get_processor_name");
   const std::string host(name.data(), length);
 
   // A node is known by the first of the ranks that share memory, and by its name: containers on one
   // machine share memory, but may not see each other's processes.
   MPI_Comm sharing;
-  check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &sharing),
-        "MPI_Comm_split_type");
+  check_mpi(
+      MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &sharing),
+      "MPI_Comm_split_type");
   int first = rank;
-  check(MPI_Bcast(&first, 1, MPI_INT, 0, sharing), "MPI_Bcast");
-  check(MPI_Comm_free(&sharing), "MPI_Comm_free");
+  check_mpi(MPI_Bcast(&first, 1, MPI_INT, 0, sharing), "MPI_Bcast");
+  check_mpi(MPI_Comm_free(&sharing), "MPI_Comm_free");
 
   // Enough of a world for the two collectives that fill it in.
   world_.rank = rank;
@@ -135,6 +135,17 @@ MpiCommunicator::MpiCommunicator(int64_t chunk_bytes) : chunk_bytes_(chunk_bytes
   world_.hosts.assign(ranks, host);
   const auto hosts = gather_texts(*this, host);
   world_ = make_world(rank, hosts, gather_texts(*this, fmt::format("{} {}", first, host)));
+  watch(nullptr);
+}
+
+// Calls are numbered from here.
+void MpiCommunicator::watch(std::shared_ptr<RollCall> whole) {
+  const auto memory = NodeMemory::writable(*this, StatusBoard::bytes(world_.ranks));
+  be_watched(std::make_shared<RollCall>(world_,
+                                        StatusBoard(memory->writable_bytes(), memory, world_.rank),
+                                        mpi_mailbox(comm_), std::move(whole)));
+  enter_phase("start");
+  calls_ = 0;
 }
 
 Call MpiCommunicator::next(const char* collective) {
@@ -146,10 +157,10 @@ template <class Start>
 void MpiCommunicator::complete(const Call& call, std::vector<at::Tensor> buffers, Start&& start) {
   try {
     MPI_Request request = MPI_REQUEST_NULL;
-    check(start(&request), call.collective);
+    check_mpi(start(&request), call.collective);
     wait_until(*this, call, [&] {
       int done = 0;
-      check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call.collective);
+      check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), call.collective);
       return done != 0;
     });
   } catch (const Error& error) {
@@ -220,8 +231,8 @@ void MpiCommunicator::barrier() {
 std::unique_ptr<Communicator> MpiCommunicator::split(int group) {
   World world = group_world(world_, gather_groups(*this, group));
   MPI_Comm comm = MPI_COMM_NULL;
-  check(MPI_Comm_split(comm_, group, world_.rank, &comm), "MPI_Comm_split");
-  check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check_mpi(MPI_Comm_split(comm_, group, world_.rank, &comm), "MPI_Comm_split");
+  check_mpi(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   return std::make_unique<MpiCommunicator>(*this, comm, std::move(world));
 }
 

@@ -120,7 +120,10 @@ ncclDataType_t nccl_type(at::ScalarType type) {  // of the types that check_summ
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(std::unique_ptr<Communicator> host, int device);
-  ~NcclCommunicator() override { close(std::uncaught_exceptions() > 0); }
+  ~NcclCommunicator() override {
+    be_watched(nullptr);  // which belongs to the host's communicator
+    close(std::uncaught_exceptions() > 0);
+  }
 
   const World& world() const override { return host_->world(); }
   const char* backend() const override { return "nccl"; }
@@ -165,6 +168,7 @@ class NcclCommunicator final : public Communicator {
 NcclCommunicator::NcclCommunicator(std::unique_ptr<Communicator> host, int device)
     : host_(std::move(host)), device_(device) {
   limit_waits(host_->hang_timeout_seconds());
+  be_watched(host_->roll_call());
   enter_phase("starting NCCL");
   try {
     together(*host_, phase(), [] {

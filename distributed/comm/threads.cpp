@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -13,8 +14,8 @@
 
 #include "distributed/comm/communicator.h"
 #include "distributed/comm/tensors.h"
-#include "distributed/comm/wait.h"
 #include "distributed/comm/world.h"
+#include "distributed/watch/roll_call.h"
 
 namespace rankwise {
 namespace {
@@ -46,10 +47,17 @@ struct Offer {
   }
 };
 
+struct alignas(64) Line {
+  std::byte bytes[64];
+};
+
 // Where the threads of one world meet.
 class Meeting {
  public:
-  explicit Meeting(size_t ranks) : offers_(ranks) {}
+  explicit Meeting(size_t ranks)
+      : offers_(ranks),
+        letters_(ranks),
+        board_(StatusBoard::bytes(static_cast<int>(ranks)) / sizeof(Line) + 1) {}
 
   // A meeting of some of its ranks, which ends with it.
   Meeting& part(size_t ranks) {
@@ -60,18 +68,21 @@ class Meeting {
   // Returns when every rank has made its offer: offers() then holds still until all have called
   // finish(). Throws when the wait is too long, or when a rank has failed.
   void start(const Communicator& communicator, const Offer& offer) {
+    constexpr auto kLookEvery = std::chrono::milliseconds(10);
     std::unique_lock lock(mutex_);
     if (closed_) throw abandoned(communicator, offer);
     offers_[communicator.world().rank] = offer;
-    const std::chrono::duration<double> limit(communicator.hang_timeout_seconds());
     const uint64_t round = round_;
     if (arrive()) return;
-    changed_.wait_for(lock, limit, [&] { return round_ != round || closed_; });
-    if (round_ != round) return;
-    if (closed_) throw abandoned(communicator, offer);
-    closed_ = true;  // nobody may count on this rank any more
-    changed_.notify_all();
-    throw hang_error(communicator, offer.call);
+    RollCall& roll_call = *communicator.roll_call();
+    roll_call.begin_wait(offer.call);
+    while (!changed_.wait_for(lock, kLookEvery, [&] { return round_ != round || closed_; })) {
+      lock.unlock();
+      look(roll_call, communicator.hang_timeout_seconds());
+      lock.lock();
+    }
+    if (round_ == round) throw abandoned(communicator, offer);
+    roll_call.end_wait();
   }
 
   // Between start and finish nothing can fail, so this wait has no limit; buffers stay valid until
@@ -91,6 +102,20 @@ class Meeting {
     changed_.notify_all();
   }
 
+  void send(int to, const Letter& letter) {
+    std::lock_guard lock(mutex_);
+    letters_[static_cast<size_t>(to)].push_back(letter);
+  }
+  std::optional<Letter> receive(int rank) {
+    std::lock_guard lock(mutex_);
+    std::deque<Letter>& mine = letters_[static_cast<size_t>(rank)];
+    if (mine.empty()) return std::nullopt;
+    Letter letter = std::move(mine.front());
+    mine.pop_front();
+    return letter;
+  }
+  std::span<std::byte> board() { return std::as_writable_bytes(std::span(board_)); }
+
   const std::vector<Offer>& offers() const { return offers_; }
   const std::optional<Aborted>& aborted() const { return aborted_; }  // when no thread is left
 
@@ -99,6 +124,15 @@ class Meeting {
     return Abandoned(ErrorKind::kCommunication,
                      fmt::format("rank {} was left alone in {}: another rank has failed",
                                  communicator.world().rank, offer.text()));
+  }
+
+  void look(RollCall& roll_call, double limit) {
+    try {
+      roll_call.look(limit);
+    } catch (const Error&) {
+      close();  // nobody may count on this rank any more
+      throw;
+    }
   }
 
   bool arrive() {  // true for the last one
@@ -117,6 +151,19 @@ class Meeting {
   bool closed_ = false;
   std::optional<Aborted> aborted_;
   std::vector<std::unique_ptr<Meeting>> parts_;
+  std::vector<std::deque<Letter>> letters_;  // by rank
+  std::vector<Line> board_;                  // zeros
+};
+
+class MeetingMailbox final : public Mailbox {
+ public:
+  MeetingMailbox(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
+  void send(int to, const std::string& text) override { meeting_.send(to, {rank_, text}); }
+  std::optional<Letter> receive() override { return meeting_.receive(rank_); }
+
+ private:
+  Meeting& meeting_;
+  int rank_;
 };
 
 template <class T>
@@ -131,8 +178,14 @@ void sum_slice(const std::vector<Offer>& offers, int64_t begin, int64_t end) {
 class ThreadCommunicator final : public Communicator {
  public:
   // whole: the meeting of all ranks of the job; meeting: that of this communicator's.
-  ThreadCommunicator(World world, Meeting& whole, Meeting& meeting)
-      : world_(std::move(world)), whole_(whole), meeting_(meeting) {}
+  ThreadCommunicator(World world, Meeting& whole, Meeting& meeting,
+                     std::shared_ptr<RollCall> whole_roll_call = nullptr)
+      : world_(std::move(world)), whole_(whole), meeting_(meeting) {
+    be_watched(std::make_shared<RollCall>(
+        world_, StatusBoard(meeting.board(), nullptr, world_.rank),
+        std::make_unique<MeetingMailbox>(meeting, world_.rank), std::move(whole_roll_call)));
+    enter_phase(phase());
+  }
 
   const World& world() const override { return world_; }
   const char* backend() const override { return "threads"; }
@@ -193,7 +246,8 @@ class ThreadCommunicator final : public Communicator {
       mine = reinterpret_cast<int64_t>(&whole_.part(static_cast<size_t>(world.ranks)));
     const at::Tensor meetings = all_gather(at::full({1}, mine, at::kLong));
     auto part = std::make_unique<ThreadCommunicator>(
-        std::move(world), whole_, *reinterpret_cast<Meeting*>(meetings[first].item<int64_t>()));
+        std::move(world), whole_, *reinterpret_cast<Meeting*>(meetings[first].item<int64_t>()),
+        roll_call());
     part->limit_waits(hang_timeout_seconds());
     return part;
   }

@@ -4,9 +4,18 @@
 #include <string>
 #include <vector>
 
-#include "distributed/comm/communicator.h"
-
 namespace rankwise {
+
+class Communicator;
+
+struct World {
+  int rank = 0, ranks = 1;
+  int local_rank = 0, local_ranks = 1;  // among the ranks of this node
+  int node = 0, nodes = 1;
+  std::vector<std::string> hosts;  // [ranks] host name of each rank
+  std::vector<int> node_of;        // [ranks]
+  bool leads_node() const { return local_rank == 0; }
+};
 
 // hosts, node_keys: one text a rank. Ranks with equal keys are one node; nodes are numbered by
 // their first rank.

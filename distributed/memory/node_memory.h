@@ -18,15 +18,23 @@ class NodeMemory {
   // no /proc), or whatever fill throws, on all ranks.
   NodeMemory(Communicator& communicator, size_t bytes,
              const std::function<void(std::span<std::byte>)>& fill);
+  // Collective. Zeroed memory that every rank of the node may write, 4096-byte aligned.
+  static std::shared_ptr<NodeMemory> writable(Communicator& communicator, size_t bytes);
   ~NodeMemory();
   NodeMemory(const NodeMemory&) = delete;
   NodeMemory& operator=(const NodeMemory&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }  // 4096-byte aligned
+  std::span<std::byte> writable_bytes();                               // of writable() only
 
  private:
+  enum class Access { kReadOnly, kWritable };
+  NodeMemory(Communicator& communicator, size_t bytes, Access access,
+             const std::function<void(std::span<std::byte>)>& fill);
+
   std::byte* data_ = nullptr;
   size_t size_ = 0;
+  Access access_;
 };
 
 }  // namespace rankwise

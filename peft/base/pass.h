@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct PassOptions {
   // Of the first token of every row, behind a prefix; of an encoder-decoder, in the decoder's text.
   int64_t first_position = 0;
   at::Device device = at::kCPU;  // where the model computes; a unit's tensors are on the CPU
+  // Called at each layer, in the forward and in the backward pass; null: nobody waits.
+  const std::function<void()>* progressed = nullptr;
 };
 
 // The dataset row and the position of each packed token, and where each sequence's tokens begin and

@@ -137,6 +137,7 @@ PassOptions AdaptedModel::pass_options() const {
   options.first_position = base_.base->sites.first_position;
   options.whole_rows = base_.base->sites.whole_rows;
   options.device = device_;
+  if (progressed_) options.progressed = &progressed_;
   return options;
 }
 

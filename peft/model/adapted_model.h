@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,6 +41,8 @@ class AdaptedModel {
   // The method's own share of the loss, once an update: its gradient is added to `gradient` [P].
   double add_penalty(at::Tensor& gradient);
   void use_gradient_checkpointing(bool yes) { gradient_checkpointing_ = yes; }
+  // Called at each layer of every pass, by the thread that computes it.
+  void when_progressed(std::function<void()> tell) { progressed_ = std::move(tell); }
 
   struct Scores {
     at::Tensor logits;  // [N, labels] float32; a language model's: only where there are no targets;
@@ -89,6 +92,7 @@ class AdaptedModel {
   std::unique_ptr<Method> method_;
   TaskType task_;
   bool gradient_checkpointing_ = false;
+  std::function<void()> progressed_;
   std::vector<Trainable> trainables_;
   at::Tensor values_, gradient_;
   // Of another device than the CPU: what the leaves are views of, and whether values_ is newer.

@@ -158,9 +158,11 @@ size_t lay_out(std::vector<Placed>& placed) {
   return end;
 }
 
-void fill(const std::vector<Placed>& placed, std::span<std::byte> memory) {
+void fill(const std::vector<Placed>& placed, std::span<std::byte> memory,
+          Communicator& communicator) {
   std::map<std::filesystem::path, int> files;
   for (const Placed& entry : placed) {
+    communicator.progressed();
     int& file = files.try_emplace(entry.entry.file, -1).first->second;
     if (file < 0) file = open(entry.entry.file.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) throw model_error("{}: cannot be opened", entry.entry.file.string());
@@ -264,8 +266,9 @@ std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
   });
   weights->bytes = lay_out(weights->placed);
   communicator.enter_phase("loading the model");
-  weights->memory.emplace(communicator, weights->bytes,
-                          [&](std::span<std::byte> memory) { fill(weights->placed, memory); });
+  weights->memory.emplace(communicator, weights->bytes, [&](std::span<std::byte> memory) {
+    fill(weights->placed, memory, communicator);
+  });
   return weights;
 }
 

@@ -41,13 +41,23 @@ struct Checkpointed : Function<Checkpointed> {
   }
 };
 
+at::Tensor computed(const Pass& pass, const std::vector<at::Tensor>& inputs, LayerFunction layer) {
+  if (!pass.options().gradient_checkpointing || !at::GradMode::is_enabled()) return layer(inputs);
+  const at::Tensor anchor = at::empty({0}).set_requires_grad(true);
+  return Checkpointed::apply(anchor, at::TensorList(inputs), std::move(layer));
+}
+
 }  // namespace
 
 at::Tensor checkpointed(const Pass& pass, const std::vector<at::Tensor>& inputs,
                         LayerFunction layer) {
-  if (!pass.options().gradient_checkpointing || !at::GradMode::is_enabled()) return layer(inputs);
-  const at::Tensor anchor = at::empty({0}).set_requires_grad(true);
-  return Checkpointed::apply(anchor, at::TensorList(inputs), std::move(layer));
+  at::Tensor out = computed(pass, inputs, std::move(layer));
+  if (const std::function<void()>* progressed = pass.options().progressed) {
+    (*progressed)();
+    if (out.requires_grad())
+      out.register_hook([progressed](const at::Tensor&) { (*progressed)(); });
+  }
+  return out;
 }
 
 }  // namespace rankwise

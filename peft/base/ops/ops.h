@@ -51,7 +51,7 @@ struct Activation {
 at::Tensor gated(const at::Tensor& gate, const at::Tensor& up, const Activation& activation);
 
 // layer(inputs), or with options().gradient_checkpointing the same computed again in the backward
-// pass, so that only the inputs are kept meanwhile.
+// pass, so that only the inputs are kept meanwhile. Calls options().progressed both ways.
 using LayerFunction = std::function<at::Tensor(const std::vector<at::Tensor>& inputs)>;
 at::Tensor checkpointed(const Pass& pass, const std::vector<at::Tensor>& inputs,
                         LayerFunction layer);

@@ -1,0 +1,98 @@
+"""Hosts on one machine: network namespaces with host names and addresses of their own, on one bridge. Open MPI takes each for a node,
+and starts its daemons there by an agent in place of ssh. A link can be cut, narrowed (tc tbf) and delayed (a relay, delayed_link.py).
+Needs root, iproute2 and a kernel with veth, bridges and network namespaces."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+ENTER = """#!/bin/sh
+# {0} HOST COMMAND…: runs the command on the host, as ssh would
+exec nsenter --net=/run/netns/{prefix}$1 unshare --mount --uts sh -c '
+  mount --bind {folder}/hosts /etc/hosts && hostname "$0" && exec sh -c "$*"' "$@"
+"""
+
+
+def missing():
+    """Why there can be no hosts here; None: there can."""
+    if os.geteuid() != 0:
+        return "hosts as network namespaces need root"
+    for program in ("ip", "tc", "nsenter", "unshare"):
+        if not shutil.which(program):
+            return f"hosts as network namespaces need {program}"
+    name = f"rw{os.getpid()}t"
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:
+        return "this kernel or container allows no network namespaces"
+    subprocess.run(["ip", "netns", "delete", name], check=True)
+    return None
+
+
+class Hosts:
+    """n0, n1 … of 10.88.0.1 …; a context manager."""
+
+    def __init__(self, count):
+        self.names = [f"n{i}" for i in range(count)]
+        self.prefix = f"rw{os.getpid()}"
+
+    def __enter__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rankwise-hosts-"))
+        lines = ["127.0.0.1 localhost", *(f"{self._address(i)} {name}" for i, name in enumerate(self.names))]
+        (self.folder / "hosts").write_text("\n".join(lines) + "\n")
+        self.agent = self.folder / "enter"
+        self.agent.write_text(ENTER.format("enter", prefix=self.prefix, folder=self.folder))
+        self.agent.chmod(0o755)
+        self._ip("link", "add", self._bridge, "type", "bridge")
+        self._ip("link", "set", self._bridge, "up")
+        for i, name in enumerate(self.names):
+            space = self.prefix + name
+            self._ip("netns", "add", space)
+            self._ip("link", "add", self._port(name), "type", "veth", "peer", "name", "eth0", "netns", space)
+            self._ip("link", "set", self._port(name), "master", self._bridge, "up")
+            for words in (["addr", "add", f"{self._address(i)}/24", "dev", "eth0"], ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
+                self._ip("-n", space, *words)
+        return self
+
+    def __exit__(self, *_):
+        for name in self.names:
+            subprocess.run(["ip", "netns", "delete", self.prefix + name], capture_output=True)
+            subprocess.run(["ip", "link", "delete", self._port(name)], capture_output=True)
+        subprocess.run(["ip", "link", "delete", self._bridge], capture_output=True)
+        shutil.rmtree(self.folder)
+
+    def mpirun(self, ranks_of, *words):
+        """The words that start words on ranks_of[i] ranks of host i; mpirun itself runs on n0."""
+        hosts = ",".join(f"{name}:{ranks}" for name, ranks in zip(self.names, ranks_of) if ranks)
+        options = {"plm_rsh_agent": self.agent, "btl": "self,vader,tcp", "btl_tcp_if_include": "eth0", "oob_tcp_if_include": "eth0",
+                   "hwloc_base_binding_policy": "none", "rmaps_base_mapping_policy": "slot"}
+        return self.on(0, "mpirun", "--allow-run-as-root", "-n", sum(ranks_of), "--host", hosts,
+                       *(word for name, value in options.items() for word in ("--mca", name, value)), *words)
+
+    def on(self, host, *words):
+        """The words that run words on a host."""
+        return [str(self.agent), self.names[host], *(f"'{word}'" for word in map(str, words))]
+
+    def cut(self, host):
+        self._ip("link", "set", self._port(self.names[host]), "down")
+
+    def narrow(self, host, bits_per_second):
+        """What the host sends, and what it gets, passes a token bucket of this rate."""
+        shape = ["root", "tbf", "rate", f"{bits_per_second}bit", "burst", str(max(65536, bits_per_second // 8 // 250)), "latency", "400ms"]
+        subprocess.run(["tc", "qdisc", "replace", "dev", self._port(self.names[host]), *shape], check=True)
+        subprocess.run(["tc", "-n", self.prefix + self.names[host], "qdisc", "replace", "dev", "eth0", *shape], check=True)
+
+    @property
+    def _bridge(self):
+        return f"{self.prefix}b"
+
+    def _port(self, name):
+        return f"{self.prefix}{name}"
+
+    @staticmethod
+    def _address(i):
+        return f"10.88.0.{i + 1}"
+
+    @staticmethod
+    def _ip(*words):
+        subprocess.run(["ip", *words], check=True)
