@@ -6,6 +6,7 @@
 
 #include "distributed/comm/agree.h"
 #include "distributed/watch/roll_call.h"
+#include "launcher/reachable.h"
 
 namespace rankwise {
 
@@ -20,27 +21,33 @@ std::string failure_text(const Error& error) {
 
 namespace {
 
-// Ends the job. Where a roll call was held, all who are present speak, and the first of them ends
-// it; else rank 0 is heard first, and ends the others meanwhile where all have failed alike.
-void speak_and_abort(const std::string& text, int exit_code, Communicator& communicator,
-                     std::ostream& err) {
-  using namespace std::chrono_literals;
-  constexpr auto kForOthersToSpeak = 500ms, kForOthersToEndIt = 3000ms;
-  const int rank = communicator.world().rank;
-  const RollCall* roll_call = communicator.roll_call().get();
-  const std::optional<int> first = roll_call ? roll_call->first_present() : std::nullopt;
-  if (!first && rank != 0) std::this_thread::sleep_for(kForOthersToEndIt);
+using namespace std::chrono_literals;
+
+// The launcher notices by keepalives that a host is cut off, unless something is on its way there:
+// then it may take a quarter of an hour, on both sides. So it gets this time before it is told to
+// end the job, and where it can't be reached nothing is said to it before.
+constexpr auto kForTheLauncher = 8000ms;
+
+// After a roll call all who are present speak, and the first of them ends the job.
+void end_after_roll_call(const RollCall::Verdict& verdict, const std::string& text,
+                         const Surroundings& surroundings, Communicator& communicator,
+                         std::ostream& err) {
+  constexpr auto kForOthersToSpeak = 500ms, kForTheFirst = 2500ms;
+  const std::string& launcher = surroundings.launcher_address;
+  const bool will_notice = verdict.a_node_is_silent && !launcher.empty();
+  if (will_notice && !is_reachable(launcher)) std::this_thread::sleep_for(kForTheLauncher);
   err << text << std::flush;
-  if (first) std::this_thread::sleep_for(rank == *first ? kForOthersToSpeak : kForOthersToEndIt);
-  communicator.abort(exit_code);
+  std::this_thread::sleep_for(will_notice ? kForTheLauncher : kForOthersToSpeak);
+  if (communicator.world().rank != verdict.first_present) std::this_thread::sleep_for(kForTheFirst);
 }
 
 }  // namespace
 
-int report_failure(const Error& error, int rank, Communicator* communicator, std::ostream& err) {
+int report_failure(const Error& error, const Surroundings& surroundings, Communicator* communicator,
+                   std::ostream& err) {
   const bool alone = communicator && communicator->world().ranks > 1 && !error.agreed();
   if (!alone) {
-    if (rank == 0) err << failure_text(error) << std::flush;
+    if (surroundings.rank == 0) err << failure_text(error) << std::flush;
     return error.exit_code();
   }
   const World& world = communicator->world();
@@ -50,7 +57,16 @@ int report_failure(const Error& error, int rank, Communicator* communicator, std
     message += fmt::format(" (rank {} on host {})", world.rank, host);
   }
   const Error located(error.kind(), message, error.hint());
-  speak_and_abort(failure_text(located), error.exit_code(), *communicator, err);
+  const std::string text = failure_text(located);
+  if (const RollCall* roll_call = communicator->roll_call().get();
+      roll_call && roll_call->verdict()) {
+    end_after_roll_call(*roll_call->verdict(), text, surroundings, *communicator, err);
+  } else {
+    // Where all ranks failed alike after all, rank 0 is heard first and ends the others meanwhile.
+    if (world.rank != 0) std::this_thread::sleep_for(3s);
+    err << text << std::flush;
+  }
+  communicator->abort(error.exit_code());
   return error.exit_code();  // not reached
 }
 

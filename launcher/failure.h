@@ -6,6 +6,7 @@
 
 #include "distributed/comm/communicator.h"
 #include "distributed/core/error.h"
+#include "launcher/surroundings.h"
 
 namespace rankwise {
 
@@ -15,7 +16,8 @@ std::string failure_text(const Error& error);
 // Writes the text to `err` and returns the exit code. An error that all ranks share, or that came
 // before there were ranks to talk to (no communicator), is told by rank 0. One that this rank alone
 // knows of is told here, with rank and host, and ends the whole job: this does not return then.
-int report_failure(const Error& error, int rank, Communicator* communicator, std::ostream& err);
+int report_failure(const Error& error, const Surroundings& surroundings, Communicator* communicator,
+                   std::ostream& err);
 
 // Collective. Error(kMachine) where what was written to `out` did not get through.
 void check_written(Communicator& communicator, std::ostream& out);

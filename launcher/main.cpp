@@ -131,6 +131,6 @@ int main(int count, char** words) {
     return run(request, communicator, surroundings, started);
   } catch (...) {
     return report_failure(current_error(communicator ? communicator->phase() : "start"),
-                          surroundings.rank, communicator.get(), std::cerr);
+                          surroundings, communicator.get(), std::cerr);
   }
 }

@@ -1,6 +1,7 @@
 // Knows the variables of Open MPI, MPICH, PMIx, Slurm and Hugging Face.
 #include "launcher/surroundings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <initializer_list>
 #include <optional>
@@ -51,6 +52,15 @@ std::filesystem::path hub_cache(const Variables& variables) {
   return cache / "huggingface" / "hub";
 }
 
+// The first address of "4066.0;tcp://10.1.0.4,10.2.0.4:35001".
+std::string first_tcp_address(const std::string& uri) {
+  const std::string scheme = "tcp://";
+  const size_t begin = uri.find(scheme), port = uri.rfind(':');
+  if (begin == std::string::npos || port < begin + scheme.size()) return "";
+  const size_t host = begin + scheme.size();
+  return uri.substr(host, std::min(uri.find(',', host), port) - host) + uri.substr(port);
+}
+
 // Tasks of the Slurm step that this process is in. A batch script and a shell under salloc are in
 // none: they see the allocation's SLURM_NTASKS but were started once.
 int slurm_tasks(const Variables& variables) {
@@ -66,6 +76,7 @@ Surroundings read_surroundings(const GetVariable& get) {
   Surroundings found;
   found.hub_cache = hub_cache(variables);
   found.job_end = variables.seconds("SLURM_JOB_END_TIME");
+  found.launcher_address = first_tcp_address(variables.text("OMPI_MCA_orte_hnp_uri").value_or(""));
   found.columns = variables.number({"COLUMNS"}).value_or(0);
   const auto mpi_rank = variables.number({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
   const auto mpi_ranks = variables.number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});

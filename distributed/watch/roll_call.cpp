@@ -1,5 +1,7 @@
 // A letter's first line is "ask <round>" or "answer <round>"; an answer goes on with a line a rank:
-// rank, collective it waits in (0: none), seconds, name of the collective ("-": none), phase.
+// rank, collective it waits in (0: none), seconds, seconds since it was seen, name of the
+// collective
+// ("-": none), phase.
 #include "distributed/watch/roll_call.h"
 
 #include <fmt/ranges.h>
@@ -18,8 +20,9 @@ std::string one_line(std::string text) {
 }
 
 std::string line_of(int rank, const RankStatus& status) {
-  return fmt::format("{} {} {:.3f} {} {}\n", rank, status.waits_in, status.seconds,
-                     status.collective.empty() ? "-" : status.collective, one_line(status.phase));
+  return fmt::format("{} {} {:.3f} {:.3f} {} {}\n", rank, status.waits_in, status.seconds,
+                     status.seen_seconds, status.collective.empty() ? "-" : status.collective,
+                     one_line(status.phase));
 }
 
 std::string ranks_on(const World& world, int node) {
@@ -80,6 +83,7 @@ void RollCall::look(double limit_seconds) {
   const double now = StatusBoard::now();
   if (now - looked_ < kLookEverySeconds) return;
   looked_ = now;
+  board_.look();
   if (whole_) whole_->progressed();  // this wait has a limit of its own
   answer_letters();
   if (!asked_ && due(limit_seconds)) ask();
@@ -130,8 +134,8 @@ void RollCall::take(const Letter& letter) {
   if (!asked_ || round != round_) return;  // too late
   answering_nodes_.insert(world_.node_of[letter.from]);
   int rank = 0;
-  for (RankStatus status;
-       lines >> rank >> status.waits_in >> status.seconds >> status.collective;) {
+  for (RankStatus status; lines >> rank >> status.waits_in >> status.seconds >>
+                          status.seen_seconds >> status.collective;) {
     std::getline(lines >> std::ws, status.phase);
     statuses_[rank] = status;
   }
@@ -144,46 +148,53 @@ RollCall::Statuses RollCall::of_this_node() const {
   return statuses;
 }
 
+// A rank that works tells of progress; one that waits looks around.
 bool RollCall::is_stuck(int rank, const RankStatus& status, double limit_seconds) const {
-  return rank != world_.rank && status.waits_in != call_.number && status.seconds > limit_seconds;
+  if (rank == world_.rank) return false;
+  return status.waits_in > 0 ? status.seen_seconds > kPatienceSeconds
+                             : status.seconds > limit_seconds;
 }
 
-bool RollCall::all_wait_as_here(double limit_seconds) const {
+bool RollCall::all_wait(double limit_seconds) const {
   return std::all_of(statuses_.begin(), statuses_.end(), [&](const auto& entry) {
-    return entry.second.waits_in == call_.number && entry.second.seconds > limit_seconds;
+    return entry.second.waits_in > 0 && entry.second.seconds > limit_seconds;
   });
 }
 
-std::vector<std::string> RollCall::missing(double limit_seconds) {
+std::vector<std::string> RollCall::missing(double limit_seconds) const {
   std::vector<std::string> found;
   for (int node = 0; node < world_.nodes; ++node) {
     if (answering_nodes_.count(node)) continue;
     found.push_back(
         fmt::format("{} does not answer (last phase: {})", ranks_on(world_, node), last_phase_));
   }
-  for (const auto& [rank, status] : statuses_) {
-    if (!is_stuck(rank, status, limit_seconds)) {
-      if (!first_present_) first_present_ = rank;
-    } else if (status.waits_in > 0) {
+  for (const auto& [rank, status] : statuses_)
+    if (is_stuck(rank, status, limit_seconds))
+      found.push_back(fmt::format(
+          "rank {} on host {} has done nothing for {:.0f} s (phase: {})", rank, world_.hosts[rank],
+          status.waits_in > 0 ? status.seen_seconds : status.seconds, status.phase));
+  if (!found.empty() || !all_wait(limit_seconds)) return found;
+  for (const auto& [rank, status] : statuses_)
+    if (status.waits_in != call_.number)
       found.push_back(fmt::format("rank {} on host {} waits in {} number {} (phase: {})", rank,
                                   world_.hosts[rank], status.collective, status.waits_in,
                                   status.phase));
-    } else {
-      found.push_back(
-          fmt::format("rank {} on host {} has told of no progress for {:.0f} s (phase: {})", rank,
-                      world_.hosts[rank], status.seconds, status.phase));
-    }
-  }
+  if (found.empty()) found.emplace_back("nobody: all ranks wait in it, and it does not end");
   return found;
+}
+
+int RollCall::first_present(double limit_seconds) const {
+  for (const auto& [rank, status] : statuses_)
+    if (!is_stuck(rank, status, limit_seconds)) return rank;
+  return world_.rank;
 }
 
 // Either throws, or lets the wait go on until somebody's progress would be older than the limit.
 void RollCall::conclude(double limit_seconds) {
   statuses_.merge(of_this_node());
-  std::vector<std::string> found = missing(limit_seconds);
-  if (found.empty() && all_wait_as_here(limit_seconds))
-    found.push_back("nobody: all ranks wait in it, and it does not end");
-  if (!found.empty())
+  const std::vector<std::string> found = missing(limit_seconds);
+  if (!found.empty()) {
+    verdict_ = {first_present(limit_seconds), std::ssize(answering_nodes_) < world_.nodes};
     throw Error(ErrorKind::kCommunication,
                 fmt::format("rank {} of {} on host {} waited {:.3g} s in {} number {} (phase: {}); "
                             "missing: {}",
@@ -191,11 +202,11 @@ void RollCall::conclude(double limit_seconds) {
                             StatusBoard::now() - wait_began_, call_.collective, call_.number,
                             phase_, fmt::join(found, "; ")),
                 "--hang_timeout sets how long ranks wait without progress of any");
-  first_present_.reset();
+  }
   asked_.reset();
   double oldest = 0;
   for (const auto& [rank, status] : statuses_)
-    if (status.waits_in != call_.number) oldest = std::max(oldest, status.seconds);
+    if (status.waits_in == 0) oldest = std::max(oldest, status.seconds);
   quiet_until_ = StatusBoard::now() + std::max(kPatienceSeconds, limit_seconds - oldest);
 }
 

@@ -39,8 +39,12 @@ class RollCall {
   void look(double limit_seconds);
   void end_wait();
 
-  // The lowest rank that the failed roll call found present; none: no roll call has failed.
-  std::optional<int> first_present() const { return first_present_; }
+  // What the roll call found that ended a wait; none: no wait has ended so.
+  struct Verdict {
+    int first_present = 0;  // the lowest rank
+    bool a_node_is_silent = false;
+  };
+  const std::optional<Verdict>& verdict() const { return verdict_; }
 
  private:
   using Statuses = std::map<int, RankStatus>;  // by rank
@@ -51,10 +55,10 @@ class RollCall {
   bool due(double limit_seconds) const;
   void ask();
   void conclude(double limit_seconds);
-  std::vector<std::string> missing(double limit_seconds);
-  std::string text_of_silent_nodes() const;
+  std::vector<std::string> missing(double limit_seconds) const;
+  int first_present(double limit_seconds) const;
   bool is_stuck(int rank, const RankStatus& status, double limit_seconds) const;
-  bool all_wait_as_here(double limit_seconds) const;
+  bool all_wait(double limit_seconds) const;
 
   World world_;
   StatusBoard board_;
@@ -72,7 +76,7 @@ class RollCall {
   bool was_asked_ = false;
   std::set<int> answering_nodes_;
   Statuses statuses_;
-  std::optional<int> first_present_;
+  std::optional<Verdict> verdict_;
 };
 
 }  // namespace rankwise

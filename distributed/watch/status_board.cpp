@@ -42,6 +42,7 @@ struct alignas(64) StatusBoard::Head {
 
 struct alignas(64) StatusBoard::Place {
   std::atomic<double> since;  // progress, or the begin of the wait
+  std::atomic<double> looked;
   std::atomic<int64_t> waits_in;
   SharedText<2> collective;
   SharedText<12> phase;
@@ -82,6 +83,8 @@ void StatusBoard::wait_in(const Call& call) {
   place(rank_).waits_in.store(call.number, std::memory_order_relaxed);
 }
 
+void StatusBoard::look() { place(rank_).looked.store(now(), std::memory_order_relaxed); }
+
 void StatusBoard::go_on() {
   progressed();
   place(rank_).waits_in.store(0, std::memory_order_relaxed);
@@ -89,10 +92,13 @@ void StatusBoard::go_on() {
 
 RankStatus StatusBoard::of(int rank) const {
   const Place& its = place(rank);
+  const double now = StatusBoard::now(), since = its.since.load(std::memory_order_relaxed),
+               looked = its.looked.load(std::memory_order_relaxed);
   return {.waits_in = its.waits_in.load(std::memory_order_relaxed),
           .collective = its.collective.read(),
           .phase = its.phase.read(),
-          .seconds = std::max(0.0, now() - its.since.load(std::memory_order_relaxed))};
+          .seconds = std::max(0.0, now - since),
+          .seen_seconds = std::max(0.0, now - std::max(since, looked))};
 }
 
 void StatusBoard::begin_roll_call() { head().roll_call.store(now(), std::memory_order_relaxed); }

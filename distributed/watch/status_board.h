@@ -19,7 +19,8 @@ struct Call {
 struct RankStatus {
   int64_t waits_in = 0;  // number of the collective that it waits in; 0: it computes
   std::string collective, phase;
-  double seconds = 0;  // that it has waited, or that went by since it last told of progress
+  double seconds = 0;       // that it has waited, or that went by since it last told of progress
+  double seen_seconds = 0;  // that went by since it last did anything, looking while it waits too
 };
 
 class StatusBoard {
@@ -32,6 +33,7 @@ class StatusBoard {
   void progressed();  // from any thread
   void enter_phase(const std::string& phase);
   void wait_in(const Call& call);
+  void look();  // while it waits
   void go_on();
 
   RankStatus of(int rank) const;  // of a rank of this node

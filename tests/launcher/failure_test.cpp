@@ -14,6 +14,12 @@
 namespace rankwise {
 namespace {
 
+Surroundings surroundings_of(int rank) {
+  Surroundings surroundings;
+  surroundings.rank = rank;
+  return surroundings;
+}
+
 TEST(Failure, TextHasMessageAndHint) {
   EXPECT_EQ(failure_text(input_error("a.tsv:3: unknown label 'x'")),
             "error: a.tsv:3: unknown label 'x'\n");
@@ -25,8 +31,8 @@ TEST(Failure, TextHasMessageAndHint) {
 
 TEST(Failure, BeforeThereAreRanksRankZeroSpeaks) {
   std::ostringstream zero, one;
-  EXPECT_EQ(report_failure(usage_error("no"), 0, nullptr, zero), 2);
-  EXPECT_EQ(report_failure(usage_error("no"), 1, nullptr, one), 2);
+  EXPECT_EQ(report_failure(usage_error("no"), surroundings_of(0), nullptr, zero), 2);
+  EXPECT_EQ(report_failure(usage_error("no"), surroundings_of(1), nullptr, one), 2);
   EXPECT_EQ(zero.str(), "error: no\n");
   EXPECT_EQ(one.str(), "");
 }
@@ -42,7 +48,7 @@ TEST(Failure, WhatRanksAgreedOnIsToldOnce) {
       });
     } catch (const Error& error) {
       EXPECT_TRUE(error.agreed());
-      code = report_failure(error, rank, &communicator, err);
+      code = report_failure(error, surroundings_of(rank), &communicator, err);
     }
     EXPECT_EQ(code, 4);
     const std::string text = err.str();
@@ -80,7 +86,7 @@ TEST(Failure, WhatOneRankAloneKnowsEndsTheJob) {
     std::ostringstream err;
     int code = 0;
     try {
-      report_failure(input_error("a.tsv: gone"), rank, &communicator, err);
+      report_failure(input_error("a.tsv: gone"), surroundings_of(rank), &communicator, err);
     } catch (const Aborted& aborted) {
       code = aborted.exit_code;
     }

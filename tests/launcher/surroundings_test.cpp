@@ -33,6 +33,16 @@ TEST_P(Environments, TellTheLauncher) {
   EXPECT_EQ(found.ranks, GetParam().ranks);
 }
 
+TEST(Surroundings, TheAddressOfMpirunIsKnown) {
+  const auto address = [](const char* uri) {
+    return read({{"OMPI_MCA_orte_hnp_uri", uri}}).launcher_address;
+  };
+  EXPECT_EQ(address("4066.0;tcp://10.88.0.1:44397"), "10.88.0.1:44397");
+  EXPECT_EQ(address("4066.0;tcp://10.88.0.1,192.168.0.7:44397"), "10.88.0.1:44397");
+  EXPECT_EQ(address("4066.0;usock"), "");
+  EXPECT_EQ(read({}).launcher_address, "");
+}
+
 TEST(Surroundings, TheEndOfASlurmJobIsKnown) {
   EXPECT_EQ(read({{"SLURM_JOB_END_TIME", "1790000000"}}).job_end, std::chrono::seconds(1790000000));
   EXPECT_FALSE(read({}).job_end);

@@ -29,6 +29,12 @@ def missing():
     return None
 
 
+def keepalives(hang_timeout):
+    """What lets mpirun notice that a host is gone some seconds after ranks have had their time to say so, as `rankwise submit` has it."""
+    probes = (hang_timeout + 4) // 2
+    return {f"OMPI_MCA_oob_tcp_keepalive_{name}": str(value) for name, value in (("time", 2), ("intvl", 2), ("probes", probes))}
+
+
 class Hosts:
     """n0, n1 … of 10.88.0.1 …; a context manager."""
 
@@ -81,6 +87,11 @@ class Hosts:
         shape = ["root", "tbf", "rate", f"{bits_per_second}bit", "burst", str(max(65536, bits_per_second // 8 // 250)), "latency", "400ms"]
         subprocess.run(["tc", "qdisc", "replace", "dev", self._port(self.names[host]), *shape], check=True)
         subprocess.run(["tc", "-n", self.prefix + self.names[host], "qdisc", "replace", "dev", "eth0", *shape], check=True)
+
+    def processes(self):
+        """Numbers of the processes that run on the hosts."""
+        lists = [subprocess.run(["ip", "netns", "pids", self.prefix + name], capture_output=True, text=True, check=True) for name in self.names]
+        return [int(word) for found in lists for word in found.stdout.split()]
 
     @property
     def _bridge(self):

@@ -38,7 +38,7 @@ void hang() {
                     waiter = fmt::format("rank 0 of 2 on host {} waited 0.3", host),
                     missing = fmt::format(
                         " s in barrier number 1 (phase: waiting); missing: rank 1 on host {} has "
-                        "told of no progress for 0 s (phase: start)",
+                        "done nothing for 0 s (phase: start)",
                         host);
   std::string first;
   for (int attempt = 0; attempt < 2; ++attempt) {  // a later call repeats the reason
