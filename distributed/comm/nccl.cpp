@@ -134,10 +134,7 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int group) override {
     return nccl_communicator(host_->split(group), device_);
   }
-  [[noreturn]] void abort(int exit_code) override {
-    host_->abort(exit_code);
-    std::abort();  // not reached
-  }
+  [[noreturn]] void abort(int exit_code) override { host_->abort(exit_code), std::abort(); }
 
  private:
   ncclUniqueId shared_id();

@@ -3,168 +3,17 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
-#include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <exception>
-#include <mutex>
-#include <optional>
 #include <thread>
 
 #include "distributed/comm/communicator.h"
+#include "distributed/comm/meeting.h"
 #include "distributed/comm/tensors.h"
 #include "distributed/comm/world.h"
-#include "distributed/watch/roll_call.h"
 
 namespace rankwise {
 namespace {
-
-struct Aborted {  // thrown by abort()
-  int rank, exit_code;
-};
-
-class Abandoned : public Error {  // a wait that ended because another rank had failed
- public:
-  using Error::Error;
-};
-
-// What a rank brings to a collective; must be the same on all ranks, but for the data.
-struct Offer {
-  Call call;
-  std::optional<at::ScalarType> type = {};  // none: a barrier
-  int64_t elements = 0;
-  int from = 0;
-  void* data = nullptr;
-
-  bool fits(const Offer& other) const {
-    return std::strcmp(call.collective, other.call.collective) == 0 && type == other.type &&
-           elements == other.elements && from == other.from;
-  }
-  std::string text() const {
-    const std::string name = fmt::format("{} number {}", call.collective, call.number);
-    return type ? fmt::format("{} of {} x {}", name, elements, at::toString(*type)) : name;
-  }
-};
-
-struct alignas(64) Line {
-  std::byte bytes[64];
-};
-
-// Where the threads of one world meet.
-class Meeting {
- public:
-  explicit Meeting(size_t ranks)
-      : offers_(ranks),
-        letters_(ranks),
-        board_(StatusBoard::bytes(static_cast<int>(ranks)) / sizeof(Line) + 1) {}
-
-  // A meeting of some of its ranks, which ends with it.
-  Meeting& part(size_t ranks) {
-    std::lock_guard lock(mutex_);
-    return *parts_.emplace_back(std::make_unique<Meeting>(ranks));
-  }
-
-  // Returns when every rank has made its offer: offers() then holds still until all have called
-  // finish(). Throws when the wait is too long, or when a rank has failed.
-  void start(const Communicator& communicator, const Offer& offer) {
-    constexpr auto kLookEvery = std::chrono::milliseconds(10);
-    std::unique_lock lock(mutex_);
-    if (closed_) throw abandoned(communicator, offer);
-    offers_[communicator.world().rank] = offer;
-    const uint64_t round = round_;
-    if (arrive()) return;
-    RollCall& roll_call = *communicator.roll_call();
-    roll_call.begin_wait(offer.call);
-    while (!changed_.wait_for(lock, kLookEvery, [&] { return round_ != round || closed_; })) {
-      lock.unlock();
-      look(roll_call, communicator.hang_timeout_seconds());
-      lock.lock();
-    }
-    if (round_ == round) throw abandoned(communicator, offer);
-    roll_call.end_wait();
-  }
-
-  // Between start and finish nothing can fail, so this wait has no limit; buffers stay valid until
-  // it returns.
-  void finish() {
-    std::unique_lock lock(mutex_);
-    const uint64_t round = round_;
-    if (!arrive()) changed_.wait(lock, [&] { return round_ != round; });
-  }
-
-  // A rank has failed or aborted the job: all present and later waits end with Abandoned.
-  void close(std::optional<Aborted> aborted = {}) {
-    std::lock_guard lock(mutex_);
-    closed_ = true;
-    if (aborted && !aborted_) aborted_ = aborted;
-    for (const std::unique_ptr<Meeting>& part : parts_) part->close();
-    changed_.notify_all();
-  }
-
-  void send(int to, const Letter& letter) {
-    std::lock_guard lock(mutex_);
-    letters_[static_cast<size_t>(to)].push_back(letter);
-  }
-  std::optional<Letter> receive(int rank) {
-    std::lock_guard lock(mutex_);
-    std::deque<Letter>& mine = letters_[static_cast<size_t>(rank)];
-    if (mine.empty()) return std::nullopt;
-    Letter letter = std::move(mine.front());
-    mine.pop_front();
-    return letter;
-  }
-  std::span<std::byte> board() { return std::as_writable_bytes(std::span(board_)); }
-
-  const std::vector<Offer>& offers() const { return offers_; }
-  const std::optional<Aborted>& aborted() const { return aborted_; }  // when no thread is left
-
- private:
-  static Abandoned abandoned(const Communicator& communicator, const Offer& offer) {
-    return Abandoned(ErrorKind::kCommunication,
-                     fmt::format("rank {} was left alone in {}: another rank has failed",
-                                 communicator.world().rank, offer.text()));
-  }
-
-  void look(RollCall& roll_call, double limit) {
-    try {
-      roll_call.look(limit);
-    } catch (const Error&) {
-      close();  // nobody may count on this rank any more
-      throw;
-    }
-  }
-
-  bool arrive() {  // true for the last one
-    if (++arrived_ < offers_.size()) return false;
-    arrived_ = 0;
-    ++round_;
-    changed_.notify_all();
-    return true;
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Offer> offers_;  // by rank
-  size_t arrived_ = 0;
-  uint64_t round_ = 0;
-  bool closed_ = false;
-  std::optional<Aborted> aborted_;
-  std::vector<std::unique_ptr<Meeting>> parts_;
-  std::vector<std::deque<Letter>> letters_;  // by rank
-  std::vector<Line> board_;                  // zeros
-};
-
-class MeetingMailbox final : public Mailbox {
- public:
-  MeetingMailbox(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
-  void send(int to, const std::string& text) override { meeting_.send(to, {rank_, text}); }
-  std::optional<Letter> receive() override { return meeting_.receive(rank_); }
-
- private:
-  Meeting& meeting_;
-  int rank_;
-};
 
 template <class T>
 void sum_slice(const std::vector<Offer>& offers, int64_t begin, int64_t end) {
@@ -181,9 +30,9 @@ class ThreadCommunicator final : public Communicator {
   ThreadCommunicator(World world, Meeting& whole, Meeting& meeting,
                      std::shared_ptr<RollCall> whole_roll_call = nullptr)
       : world_(std::move(world)), whole_(whole), meeting_(meeting) {
-    be_watched(std::make_shared<RollCall>(
-        world_, StatusBoard(meeting.board(), nullptr, world_.rank),
-        std::make_unique<MeetingMailbox>(meeting, world_.rank), std::move(whole_roll_call)));
+    be_watched(
+        std::make_shared<RollCall>(world_, StatusBoard(meeting.board(), nullptr, world_.rank),
+                                   meeting.mailbox(world_.rank), std::move(whole_roll_call)));
     enter_phase(phase());
   }
 
