@@ -120,13 +120,22 @@ void write_folder(const Setup& setup, const AdaptedModel& model, const fs::path&
   write_file_durably(folder / "model.safetensors",
                      to_safetensors(tensors_of(model, setup.precision.base)));
   write_file_durably(folder / "config.json", pretty(merged_config(setup, torch_dtype)));
-  for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
-        "vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "generation_config.json"}) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "vocab.txt", "vocab.json", "merges.txt", "spiece.model",
+                           "tokenizer.model", "chat_template.jinja", "generation_config.json"}) {
     if (fs::exists(setup.model_folder / name))
       write_file_durably(folder / name,
                          read_text_file(setup.model_folder / name, ErrorKind::kModel));
   }
+}
+
+// As transformers saves that of a model whose config.json has these ids.
+void write_generation_config(const Config& config, const fs::path& folder) {
+  Json generation = {{"_from_model_config", true}};
+  for (const char* name : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+    if (config.json().contains(name)) generation[name] = config.json()[name];
+  }
+  write_file_durably(folder / "generation_config.json", pretty(generation));
 }
 
 // The tokenizer in a .gguf file becomes files of the folder.
@@ -187,7 +196,9 @@ Outcome Merge::run(JobContext& context, Fields&) {
   together(context.communicator, "writing the merged model", [&] {
     if (context.communicator.world().rank != 0) return;
     write_folder(setup, model, output_dir_, model_.torch_dtype);
-    if (is_gguf(setup.model_folder)) write_tokenizer(context.log, setup.model_folder, output_dir_);
+    if (!is_gguf(setup.model_folder)) return;
+    write_generation_config(setup.config, output_dir_);
+    write_tokenizer(context.log, setup.model_folder, output_dir_);
   });
   context.out << Json{{"largest_logit", largest},
                       {"largest_logit_change", change},

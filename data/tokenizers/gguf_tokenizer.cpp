@@ -10,8 +10,7 @@ namespace rankwise {
 
 namespace {
 
-GgufTokenizer byte_level_tables(const std::filesystem::path& file) {
-  const Gguf gguf = read_gguf(file);
+GgufTokenizer byte_level_tables(const Gguf& gguf) {
   GgufTokenizer tables = gguf_tokenizer(gguf);
   if (tables.model != "gpt2") {
     throw gguf.metadata.error("tokenizer.ggml.model",
@@ -45,8 +44,9 @@ Json ids_of(const std::vector<std::string>& tokens) {
 }
 
 // As transformers saves a tokenizer that it knows by tokenizer.json alone.
-Json config_of(const GgufTokenizer& tables) {
+Json config_of(const GgufTokenizer& tables, const GgufMetadata& metadata) {
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"model_input_names", {"input_ids", "attention_mask"}},
                  {"clean_up_tokenization_spaces", false}};
   const auto add = [&](const char* name, const std::optional<int64_t>& id) {
     if (id) config[name] = tables.tokens[static_cast<size_t>(*id)];
@@ -56,21 +56,24 @@ Json config_of(const GgufTokenizer& tables) {
   add("unk_token", tables.unknown_id);
   add("pad_token", tables.padding_id ? tables.padding_id : tables.eos_id);
   if (tables.chat_template) config["chat_template"] = *tables.chat_template;
+  const std::string length = metadata.text("general.architecture") + ".context_length";
+  if (metadata.has(length)) config["model_max_length"] = metadata.integer(length);
   return config;
 }
 
 }  // namespace
 
 std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file) {
-  return make_bpe_from_parts(parts_of(byte_level_tables(file)), file.string());
+  return make_bpe_from_parts(parts_of(byte_level_tables(read_gguf(file))), file.string());
 }
 
 std::map<std::string, std::string> tokenizer_files_of_gguf(const std::filesystem::path& file) {
-  const GgufTokenizer tables = byte_level_tables(file);
+  const Gguf gguf = read_gguf(file);
+  const GgufTokenizer tables = byte_level_tables(gguf);
   Json tokenizer = tokenizer_json(parts_of(tables), file.string());
   tokenizer["model"]["vocab"] = ids_of(tables.tokens);
   return {{"tokenizer.json", pretty(tokenizer)},
-          {"tokenizer_config.json", pretty(config_of(tables))}};
+          {"tokenizer_config.json", pretty(config_of(tables, gguf.metadata))}};
 }
 
 }  // namespace rankwise

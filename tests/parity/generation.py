@@ -134,6 +134,11 @@ def compare_merged_tokenizer(folder, chat_ids, differences):
     differences.check(tokenizer(texts)["input_ids"] == [row["input_ids"] for row in said], "tokenizer of a merged gguf", said)
     chat = tokenizer.apply_chat_template([{"role": "user", "content": "Hi!"}], add_generation_prompt=True)
     differences.check(chat == chat_ids, "chat template of a merged gguf", chat)
+    base = T.AutoModelForCausalLM.from_pretrained(GGUF.parent, gguf_file=GGUF.name).generation_config
+    made = T.GenerationConfig.from_pretrained(folder / "merged")
+    for name in ("bos_token_id", "eos_token_id"):
+        differences.check(getattr(made, name) == getattr(base, name), f"{name} of a merged gguf", made)
+    differences.check(tokenizer.model_max_length == json.loads((folder / "merged" / "config.json").read_text())["max_position_embeddings"], "length of a merged gguf", tokenizer)
 
 
 def main():
