@@ -71,7 +71,7 @@ std::string class_name(const Family& family, TaskType task) {
     case TaskType::kSeq2SeqLm:
       return prefix + "ForConditionalGeneration";
     default:
-      return prefix + "Model";
+      return prefix + (prefix.ends_with("T5") ? "EncoderModel" : "Model");
   }
 }
 

@@ -37,7 +37,7 @@ struct StackOutput {
 StackOutput run_layers(const Pass& pass, at::Tensor hidden, const std::vector<int64_t>& seen,
                        size_t layers, const LayerOfStack& run);
 
-// Indices of all real tokens: what QUESTION_ANS looks at.
+// Indices of all real tokens: what QUESTION_ANS and FEATURE_EXTRACTION look at.
 std::vector<int64_t> all_tokens(const Pass& pass);
 
 }  // namespace rankwise

@@ -1,6 +1,6 @@
 // T5 and mT5 (Raffel et al., 2020; Xue et al., 2021; transformers' modeling_t5.py): encoder and
 // decoder with relative position biases instead of positions, RMS norms, plain or gated
-// feed-forward.
+// feed-forward. FEATURE_EXTRACTION is the encoder alone (T5EncoderModel).
 #include <ATen/ATen.h>
 
 #include <cmath>
@@ -9,6 +9,7 @@
 #include "peft/base/decoder_head.h"
 #include "peft/base/family.h"
 #include "peft/base/ops/sent_to.h"
+#include "peft/base/selection.h"
 
 namespace rankwise {
 namespace {
@@ -72,23 +73,27 @@ class T5 : public Base {
         buckets_(config.integer("relative_attention_num_buckets", 32)),
         furthest_(config.integer("relative_attention_max_distance", 128)),
         tied_(config.boolean("tie_word_embeddings", tied_by_default)),
+        encoder_only_(options.task == TaskType::kFeatureExtraction),
         dropout_(options.model_dropout.value_or(config.number("dropout_rate", 0.1))) {
-    if (options.task != TaskType::kSeq2SeqLm)
-      throw usage_error("--task_type {} is not a task of '{}'; it has SEQ_2_SEQ_LM",
-                        name_of(options.task), config.text("model_type"));
+    if (options.task != TaskType::kSeq2SeqLm && !encoder_only_)
+      throw usage_error(
+          "--task_type {} is not a task of '{}'; it has SEQ_2_SEQ_LM and FEATURE_EXTRACTION",
+          name_of(options.task), config.text("model_type"));
     read_feed_forward(config);
     ModelBuilder builder(source, sites);
     builder.embedding(words_, "shared", vocabulary_, size_);
     const int64_t layers = config.integer("num_layers");
     encoder_.blocks.resize(static_cast<size_t>(layers));
+    build_stack(builder, encoder_, "encoder", config);
+    if (encoder_only_) return;
     decoder_.blocks.resize(static_cast<size_t>(config.integer("num_decoder_layers", layers)));
     decoder_.decodes = true;
-    build_stack(builder, encoder_, "encoder", config);
     build_stack(builder, decoder_, "decoder", config);
     builder.output_embedding(output_, "lm_head", size_, vocabulary_, tied_ ? "shared.weight" : "");
   }
 
   at::Tensor features(const Pass& pass) const override {
+    if (encoder_only_) return Selection(pass, all_tokens(pass))(encode(pass));
     const Pass decoding = pass.decoder();
     const KeyValueCache* cache = pass.options().cache;
     at::Tensor encoded;  // undefined where the cache holds what cross-attention needs
@@ -256,7 +261,7 @@ class T5 : public Base {
   }
 
   int64_t size_, heads_, head_size_, vocabulary_, buckets_, furthest_;
-  bool tied_, gated_ = false;
+  bool tied_, encoder_only_, gated_ = false;
   double dropout_;
   const Activation* activation_ = nullptr;
   Embedding words_;

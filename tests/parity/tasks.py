@@ -5,7 +5,7 @@
 blocks      CAUSAL_LM --block_size against run_clm's group_texts, with the short rest kept: loss and targets of every block
 chat        rows of messages against apply_chat_template: ids and the assistant's mask, by the loss of every row
 questions   windows, labels, answers, exact match and F1 against run_qa's preprocessing and postprocessing
-features    AutoModel's hidden states, pooled three ways, bare and under a LoRA that peft saved
+features    AutoModel's hidden states (T5EncoderModel's), pooled three ways, bare and under a LoRA that peft saved
 predictions TOKEN_CLS and SEQ_2_SEQ_LM rows; finetune --test_file against evaluate
 Each on one rank and on three: the bytes must be the same. Exits with 1 if anything differs.
 """
@@ -44,6 +44,9 @@ GPT2 = T.GPT2Config(vocab_size=512, n_embd=48, n_layer=2, n_head=4, n_positions=
 OPT = T.OPTConfig(vocab_size=512, hidden_size=48, word_embed_proj_dim=24, num_hidden_layers=2, num_attention_heads=4, ffn_dim=72,
                   max_position_embeddings=260, do_layer_norm_before=False, **IDS)  # fmt: skip
 DISTILBERT = T.DistilBertConfig(vocab_size=512, dim=48, n_layers=2, n_heads=4, hidden_dim=72, max_position_embeddings=260)
+
+T5 = dict(vocab_size=512, d_model=48, d_kv=12, d_ff=72, num_layers=2, num_heads=4, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
+ENCODERS = {"t5": T.T5EncoderModel, "mt5": T.MT5EncoderModel}
 
 
 def text(source, words):
@@ -237,11 +240,14 @@ def features(case):
     families = {
         "bert": (T.BertConfig(**SIZE), "wordpiece"), "roberta": (T.RobertaConfig(**SIZE, type_vocab_size=1, **{**IDS, "bos_token_id": 0}), "roberta"), "distilbert": (DISTILBERT, "wordpiece"),
         "gpt2": (GPT2, "bpe"), "opt": (OPT, "bpe"), "llama": (T.LlamaConfig(**SIZE, num_key_value_heads=2, **IDS), "llama"),
+        "t5": (T.T5Config(**T5), "bpe"), "mt5": (T.MT5Config(**T5, feed_forward_proj="gated-gelu"), "bpe"),
     }  # fmt: skip
     file_rows = [text(case.source, case.source.randint(1, 20)) for _ in range(12)]
     file = case.rows("lines", [{"text": row} for row in file_rows])
     for family, (config, kind) in families.items():
         folder, model, tokenizer = case.model(f"features-{family}", T.AutoModel, config, kind)
+        if family in ENCODERS:
+            model = ENCODERS[family].from_pretrained(folder).eval()
         targets = ["q_lin", "v_lin"] if family == "distilbert" else None
         adapted = get_peft_model(model, LoraConfig(task_type="FEATURE_EXTRACTION", r=4, lora_alpha=12, target_modules=targets)).eval()
         with torch.no_grad():
@@ -284,7 +290,7 @@ def predictions(case):
         wanted = {"labels": [str(best[at]) for at in seen], "tokens": seen}
         case.differences.check(line == wanted, f"tags, row {number}", f"{line}, Hugging Face {wanted}")
 
-    config = T.T5Config(vocab_size=512, d_model=48, d_kv=12, d_ff=72, num_layers=2, num_heads=4, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
+    config = T.T5Config(**T5)
     folder, model, _ = case.model("pairs", T.AutoModelForSeq2SeqLM, config, "bpe")
     rows = [{name: [case.source.randrange(5, 500) for _ in range(case.source.randint(1, 12))] for name in ("input_ids", "labels")} for _ in range(11)]
     _, said = case.evaluate("pairs", folder, "SEQ_2_SEQ_LM", case.rows("pairs", rows))
