@@ -43,7 +43,8 @@ std::optional<State> broadcast_state(Communicator& communicator, std::optional<S
 // The first setting that matters and differs, named with both values.
 void compare_settings(const Json& stored, const std::map<std::string, std::string>& now) {
   for (const auto& [name, value] : now) {
-    if (name == "threads" || !stored.contains(name) || stored[name] == value) continue;
+    if (name == "threads" || name == "processor" || !stored.contains(name) || stored[name] == value)
+      continue;
     throw Error(ErrorKind::kUsage,
                 fmt::format("the run in this folder was started with {} = '{}', now it is '{}'",
                             name, stored[name].get<std::string>(), value),
@@ -135,6 +136,11 @@ void Finetune::resolve(JobContext& context, const std::optional<Json>& stored) {
     if (!stored || !stored->contains(name)) return std::nullopt;
     return std::stoll((*stored)[name].get<std::string>());
   };
+  const std::string processor = context.processors.front(),
+                    processor_before = stored ? stored->value("processor", processor) : processor;
+  if (processor_before != processor)
+    context.log.warn("bits will differ: the run was started on {}, now it is on {}",
+                     processor_before, processor);
   if (!training_.global_batch_size) {
     training_.global_batch_size =
         kept("global_batch_size")
@@ -166,6 +172,7 @@ std::map<std::string, std::string> Finetune::settings(const JobContext& context,
   settings["global_batch_size"] = std::to_string(*training_.global_batch_size);
   settings["threads"] = std::to_string(*machine_.threads);
   settings["device kind"] = context.device_kind;
+  settings["processor"] = context.processors.front();
   settings["base model"] = model.base().identity;
   settings["training rows"] = train.identity;
   return settings;

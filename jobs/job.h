@@ -4,6 +4,7 @@
 
 #include <c10/core/Device.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -43,7 +44,13 @@ struct JobContext {
   at::Device device = at::kCPU;     // of this rank
   std::string device_kind = "cpu";  // "NVIDIA H200"
   int64_t default_threads = 1;  // a rank: allowed cores / ranks on the node, the same on all ranks
+  std::vector<std::string> processors;  // by rank: what each computes on, as far as bits go
 
+  // Bits differ between ranks, but where they sum integers.
+  bool on_mixed_processors() const {
+    return std::adjacent_find(processors.begin(), processors.end(), std::not_equal_to<>()) !=
+           processors.end();
+  }
   bool stop_requested() const {
     return stop.load() || (deadline && std::chrono::steady_clock::now() >= *deadline);
   }

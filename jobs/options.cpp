@@ -59,7 +59,9 @@ void MachineOptions::declare(Fields& fields) {
   fields.add("threads", threads, "threads of a rank")
       .at_least(1)
       .default_text("allowed cores / ranks on the node");
-  fields.add("allow_mixed_hosts", allow_mixed_hosts, "accept ranks on unlike processors");
+  fields.add("allow_mixed_hosts", allow_mixed_hosts,
+             "accept ranks on unlike processors: rank 0 updates for all, bits depend on who "
+             "computes what");
   fields
       .add("hang_timeout", hang_timeout,
            "seconds without progress before the job ends with the late rank's name")

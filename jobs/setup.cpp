@@ -84,12 +84,27 @@ void check_bounds(const Json& config, Method& scratch) {
   }
 }
 
+[[noreturn]] void refuse_mixed_hosts(const JobContext& context) {
+  const std::vector<std::string>& kinds = context.processors;
+  const auto unlike = std::adjacent_find(kinds.begin(), kinds.end(), std::not_equal_to<>());
+  const auto rank = static_cast<size_t>(unlike - kinds.begin());
+  const std::vector<std::string>& hosts = context.communicator.world().hosts;
+  throw Error(
+      ErrorKind::kUsage,
+      fmt::format("rank {} on host {} computes on {}, rank {} on host {} on {}: bits would "
+                  "depend on who computes what",
+                  rank, hosts[rank], kinds[rank], rank + 1, hosts[rank + 1], kinds[rank + 1]),
+      "--allow_mixed_hosts accepts that: rank 0 updates for all")
+      .as_agreed();
+}
+
 }  // namespace
 
 Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check) {
   context.communicator.limit_waits(machine.hang_timeout);
   at::set_num_threads(static_cast<int>(machine.threads.value_or(context.default_threads)));
+  if (context.on_mixed_processors() && !machine.allow_mixed_hosts) refuse_mixed_hosts(context);
   together(context.communicator, "checking the options", [&] {
     model.choose_task();
     check();

@@ -154,7 +154,8 @@ void Sweep::train_some(JobContext& context, const Fields& fields, const Setup& s
                    context.started,
                    context.device,
                    context.device_kind,
-                   context.default_threads};
+                   context.default_threads,
+                   context.processors};
     try {
       while (const std::optional<size_t> number = queue.next(*group)) {
         context.log.info("{} of {} trainings: {}", *number + 1, trials_.size(),

@@ -11,6 +11,7 @@
 #include "launcher/command_line.h"
 #include "launcher/failure.h"
 #include "launcher/help.h"
+#include "launcher/processor.h"
 #include "launcher/signals.h"
 #include "launcher/start.h"
 #include "launcher/surroundings.h"
@@ -104,7 +105,9 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
                      .started = started,
                      .device = device.device,
                      .device_kind = device.kind,
-                     .default_threads = placement.default_threads};
+                     .default_threads = placement.default_threads,
+                     .processors = gather_texts(
+                         communicator, device.kind == "cpu" ? processor_kind() : device.kind)};
   communicator.enter_phase("start of the job");
   const Outcome outcome = request.job->run(context, request.fields);
   terminal.finish();

@@ -178,6 +178,7 @@ void Trainer::step(Totals& totals, double factor) {
                           : 1.0;
   optimizer_.step(run_.model.values(), gradient_, factor, clip);
   run_.model.method()->after_step(done_ + 1, run_.model.values(), gradient_, clip);
+  if (context_.on_mixed_processors()) context_.communicator.broadcast(run_.model.values(), 0);
 }
 
 bool Trainer::check_due() const {
