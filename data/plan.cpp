@@ -5,6 +5,7 @@
 #include <ATen/ops/randperm.h>
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <queue>
 #include <utility>
@@ -69,11 +70,16 @@ Update Plan::update(int64_t number) const {
   return {number, epoch, cut(mine, unit_rows_, lengths_)};
 }
 
-std::vector<UnitRows> Plan::in_order(int64_t unit_rows) const {
+std::vector<UnitRows> Plan::in_order(int64_t unit_rows, const std::vector<int64_t>& groups) const {
   if (unit_rows < 1) throw internal_error("units of {} rows", unit_rows);
-  std::vector<int64_t> rows(lengths_.size());
-  std::iota(rows.begin(), rows.end(), 0);
-  return cut(rows, unit_rows, lengths_);
+  std::map<int64_t, std::vector<int64_t>> rows;  // by group
+  for (size_t row = 0; row < lengths_.size(); ++row)
+    rows[groups.empty() ? 0 : groups[row]].push_back(static_cast<int64_t>(row));
+  std::vector<UnitRows> units;
+  for (const auto& [group, of_group] : rows) {
+    for (UnitRows& unit : cut(of_group, unit_rows, lengths_)) units.push_back(std::move(unit));
+  }
+  return units;
 }
 
 std::vector<int> Plan::takers(std::span<const UnitRows> units, int ranks) {

@@ -33,8 +33,9 @@ class Plan {
   Update update(int64_t number)
       const;  // O(rows of an update), plus O(rows) where the epoch differs from the last call's
 
-  // Evaluation: the rows in file order, in units.
-  std::vector<UnitRows> in_order(int64_t unit_rows) const;
+  // Evaluation: the rows in file order, in units. groups [rows]: the rows of a unit are of one
+  // group, from 0; empty: all are.
+  std::vector<UnitRows> in_order(int64_t unit_rows, const std::vector<int64_t>& groups = {}) const;
 
   // The rank of each unit: dealt longest first (ties: lowest index) to the rank with the least
   // tokens (ties: lowest rank). O(units log units).

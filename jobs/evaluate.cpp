@@ -2,6 +2,7 @@
 // in the input's order.
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
+#include "jobs/adapters.h"
 #include "jobs/setup.h"
 #include "jobs/training/evaluator.h"
 
@@ -12,7 +13,7 @@ class Evaluate : public Job {
  public:
   void declare(Fields& fields) override {
     model_.declare_base(fields);
-    model_.declare_adapter(fields);
+    adapters_.declare(fields);
     data_.declare(fields);
     fields.group("evaluation");
     fields.add("per_device_eval_batch_size", unit_rows_, "rows of a unit").at_least(1);
@@ -25,6 +26,7 @@ class Evaluate : public Job {
 
  private:
   ModelOptions model_;
+  AdapterOptions adapters_;
   DataOptions data_;
   MachineOptions machine_;
   int64_t unit_rows_ = 8;
@@ -37,17 +39,19 @@ bool is(const ModelOptions& model, TaskType task) { return task_type(model.task_
 Outcome Evaluate::run(JobContext& context, Fields&) {
   const std::string& file = data_.validation_file.empty() ? data_.test_file : data_.validation_file;
   data_.labels_optional = !predictions_file_.empty();
+  adapters_.resolve(context, model_);
   Setup setup = set_up(context, machine_, model_, data_, [&] {
     if (file.empty()) throw usage_error("--validation_file must be given");
     if (predictions_file_.empty() && is(model_, TaskType::kFeatureExtraction))
       throw usage_error("--task_type FEATURE_EXTRACTION needs --predictions_file");
   });
   const TokenStore store = prepare_file(context, setup, data_, file, true);
-  const AdaptedModel model = build_model(
-      context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
-  check_room(setup, model, store, file);
+  Adapters adapters(context, setup, adapters_);
+  const RowModels models = adapters.models_for(
+      context, setup, model_, data_, choices_of(context.communicator, file, store, data_));
+  check_room(setup, models, store, file);
   std::string predictions;
-  const Evaluation evaluation = evaluate(context, model, store, *setup.task, unit_rows_,
+  const Evaluation evaluation = evaluate(context, models, store, *setup.task, unit_rows_,
                                          predictions_file_.empty() ? nullptr : &predictions);
   Json result = Json::object();
   for (const auto& [name, value] : evaluation.values) {

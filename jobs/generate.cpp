@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 
 #include "data/plan.h"
 #include "data/stop_strings.h"
 #include "distributed/checkpoint/store.h"
 #include "distributed/comm/agree.h"
+#include "jobs/adapters.h"
 #include "jobs/prompts.h"
 
 namespace rankwise {
@@ -33,6 +35,7 @@ class Generate : public Job {
                                              const GenerationOptions& options) const;
 
   ModelOptions model_;
+  AdapterOptions adapters_;
   MachineOptions machine_;
   DataOptions data_;
   PromptOptions prompts_;
@@ -46,7 +49,7 @@ class Generate : public Job {
 
 void Generate::declare(Fields& fields) {
   model_.declare_base(fields);
-  model_.declare_adapter(fields);
+  adapters_.declare(fields);
   prompts_.declare(fields);
   fields.add("output_file", output_file_, "JSONL: prompt, text, input_ids, new_ids, in order")
       .default_text("standard output");
@@ -171,28 +174,29 @@ std::vector<std::vector<int64_t>> Generate::texts_of(JobContext& context, const 
   return texts;
 }
 
-// A unit's part of the output: a JSON object a line.
-std::string lines(const Setup& setup, const std::vector<PromptRow>& inputs, const UnitRows& unit,
-                  const std::vector<std::vector<int64_t>>& texts) {
+// The output of a unit's rows, into all: JSON objects, one a line.
+void add_lines(const Setup& setup, const std::vector<PromptRow>& inputs, const UnitRows& unit,
+               const std::vector<std::vector<int64_t>>& texts,
+               std::map<int64_t, std::string>& all) {
   const auto text_of = [&](const std::vector<int64_t>& ids) {
     return setup.tokenizer ? setup.tokenizer->decode({ids.begin(), ids.end()}, true) : "";
   };
   const size_t copies = texts.size() / unit.rows.size();
-  std::string result;
   for (size_t i = 0; i < texts.size(); ++i) {
-    const PromptRow& input = inputs[static_cast<size_t>(unit.rows[i / copies])];
-    result += Json{{"prompt", input.text.empty() ? text_of(input.ids) : input.text},
-                   {"text", text_of(texts[i])},
-                   {"input_ids", input.ids},
-                   {"new_ids", texts[i]}}
-                  .dump() +
-              "\n";
+    const int64_t row = unit.rows[i / copies];
+    const PromptRow& input = inputs[static_cast<size_t>(row)];
+    all[row] += Json{{"prompt", input.text.empty() ? text_of(input.ids) : input.text},
+                     {"text", text_of(texts[i])},
+                     {"input_ids", input.ids},
+                     {"new_ids", texts[i]}}
+                    .dump() +
+                "\n";
   }
-  return result;
 }
 
 Outcome Generate::run(JobContext& context, Fields&) {
   Communicator& communicator = context.communicator;
+  adapters_.resolve(context, model_);
   Setup setup = set_up(context, machine_, model_, data_, [&] { check(); });
   GenerationOptions options;
   together(communicator, "reading the options of generation", [&] {
@@ -201,15 +205,17 @@ Outcome Generate::run(JobContext& context, Fields&) {
       throw usage_error("--stop: {} has no tokenizer", setup.model_folder.string());
   });
   const std::vector<PromptRow> inputs = prompts_.read(context, setup);
-  const AdaptedModel model = build_model(
-      context, setup, model_, data_, [&] { return method_of(setup.adapter); }, 42);
+  std::vector<RowChoice> choices;
+  for (const PromptRow& input : inputs) choices.push_back({input.adapter, input.where});
+  Adapters adapters(context, setup, adapters_);
+  const RowModels models = adapters.models_for(context, setup, model_, data_, choices);
   together(communicator, "checking the prompts' lengths", [&] {
     if (!setup.positions || setup.task_type != TaskType::kCausalLm) return;
-    check_lengths(inputs, *setup.positions, model.virtual_tokens());
-    const int64_t room = *setup.positions - model.virtual_tokens() - options.max_new_tokens;
-    const auto tight = std::count_if(inputs.begin(), inputs.end(), [&](const PromptRow& input) {
-      return std::ssize(input.ids) > room;
-    });
+    check_lengths(inputs, *setup.positions, models);
+    const int64_t room = *setup.positions - options.max_new_tokens;
+    int64_t tight = 0;
+    for (int64_t row = 0; row < std::ssize(inputs); ++row)
+      tight += std::ssize(inputs[row].ids) + models.of(row).virtual_tokens() > room;
     if (tight > 0)
       context.log.warning(fmt::format(
           "{} prompts leave room for fewer than {} new tokens: the model has positions for {}",
@@ -219,25 +225,26 @@ Outcome Generate::run(JobContext& context, Fields&) {
   std::vector<int64_t> lengths;
   lengths.reserve(inputs.size());
   for (const PromptRow& input : inputs) lengths.push_back(std::ssize(input.ids));
-  const std::vector<UnitRows> units = Plan(lengths, unit_rows_, unit_rows_, 0).in_order(unit_rows_);
+  const std::vector<UnitRows> units =
+      Plan(lengths, unit_rows_, unit_rows_, 0).in_order(unit_rows_, models.of_rows);
   const World& world = communicator.world();
   int64_t new_tokens = 0;
   const auto begun = std::chrono::steady_clock::now();
-  Json mine = Json::object();  // unit → its lines
+  std::map<int64_t, std::string> mine;  // row → its lines
   for (const int64_t number : Plan::dealt_to(units, world.rank, world.ranks)) {
     const UnitRows& unit = units[static_cast<size_t>(number)];
-    const auto texts = texts_of(context, model, setup, inputs, unit, options);
+    const auto texts =
+        texts_of(context, models.of(unit.rows.front()), setup, inputs, unit, options);
     for (const std::vector<int64_t>& text : texts) new_tokens += std::ssize(text);
-    mine[std::to_string(number)] = lines(setup, inputs, unit, texts);
+    add_lines(setup, inputs, unit, texts, mine);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
   context.log.info("{} new tokens in {:.3f} s{}", new_tokens, took.count(),
                    world.ranks > 1 ? " on rank 0" : "");
-  std::vector<std::string> parts(units.size());
-  for (const std::string& text : gather_texts(communicator, mine.dump())) {
-    const Json units_of_rank = parse_json(text, "texts", ErrorKind::kInternal);
-    for (const auto& [unit, part] : units_of_rank.items())
-      parts[std::stoul(unit)] = part.get<std::string>();
+  std::vector<std::string> parts(inputs.size());
+  for (const std::string& text : gather_texts(communicator, Json(mine).dump())) {
+    for (const Json& row : parse_json(text, "texts", ErrorKind::kInternal))
+      parts[row[0].get<size_t>()] = row[1].get<std::string>();
   }
   std::string all;
   for (const std::string& part : parts) all += part;

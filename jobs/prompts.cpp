@@ -7,6 +7,7 @@
 #include "data/readers/reader.h"
 #include "data/tasks/columns.h"
 #include "distributed/comm/agree.h"
+#include "jobs/adapters.h"
 
 namespace rankwise {
 namespace {
@@ -64,7 +65,8 @@ void PromptOptions::declare(Fields& fields) {
   fields.group("prompts");
   fields.add("prompt", prompt, "one prompt");
   fields.add("prompt_file", prompt_file,
-             ".txt, a prompt a line, or .jsonl with rows of \"prompt\" or of \"input_ids\"");
+             ".txt, a prompt a line, or .jsonl with rows of \"prompt\" or of \"input_ids\", and "
+             "\"adapter\"");
   fields.add("prompt_column", prompt_column, "column with the prompt");
   fields.add("chat", chat, "a prompt is what a user says: by the model's chat template");
 }
@@ -92,10 +94,11 @@ std::vector<PromptRow> PromptOptions::read(JobContext& context, const Setup& set
         const auto ids = columns.ids("input_ids", setup.vocabulary);
         if (ids.empty()) throw columns.error("column 'input_ids' is empty");
         prompts.push_back({"", {ids.begin(), ids.end()}, where});
-        return;
+      } else {
+        const bool plain = !columns.find(prompt_column) && columns.find("text");
+        prompts.push_back(reader.of_text(columns.text(plain ? "text" : prompt_column), where));
       }
-      const bool plain = !columns.find(prompt_column) && columns.find("text");
-      prompts.push_back(reader.of_text(columns.text(plain ? "text" : prompt_column), where));
+      prompts.back().adapter = adapter_of(columns);
     });
     if (reader.cut() > 0)
       context.log.warning(
@@ -104,8 +107,11 @@ std::vector<PromptRow> PromptOptions::read(JobContext& context, const Setup& set
   return prompts;
 }
 
-void check_lengths(const std::vector<PromptRow>& prompts, int64_t positions, int64_t before) {
-  for (const PromptRow& prompt : prompts) {
+void check_lengths(const std::vector<PromptRow>& prompts, int64_t positions,
+                   const RowModels& models) {
+  for (size_t row = 0; row < prompts.size(); ++row) {
+    const PromptRow& prompt = prompts[row];
+    const int64_t before = models.of(static_cast<int64_t>(row)).virtual_tokens();
     const int64_t used = std::ssize(prompt.ids) + before;
     if (used >= positions)
       throw input_error(

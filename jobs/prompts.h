@@ -13,7 +13,8 @@ namespace rankwise {
 struct PromptRow {
   std::string text;  // as given; empty for rows of ids
   std::vector<int64_t> ids;
-  std::string where;  // "--prompt", or file and line: for messages
+  std::string where;         // "--prompt", or file and line: for messages
+  std::string adapter = {};  // that the row names; empty: the active one
 };
 
 struct PromptOptions {
@@ -28,7 +29,9 @@ struct PromptOptions {
   std::vector<PromptRow> read(JobContext& context, const Setup& setup) const;
 };
 
-// Each prompt leaves room for new text behind `before` virtual tokens. Errors: kInput with the row.
-void check_lengths(const std::vector<PromptRow>& prompts, int64_t positions, int64_t before);
+// Each prompt leaves room for new text behind its model's virtual tokens. Errors: kInput with the
+// row.
+void check_lengths(const std::vector<PromptRow>& prompts, int64_t positions,
+                   const RowModels& models);
 
 }  // namespace rankwise

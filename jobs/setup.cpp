@@ -57,12 +57,7 @@ void expect_same_folders(Communicator& communicator, const Setup& setup) {
   if (setup.task_type == TaskType::kCausalLm)
     expect_same_files(communicator, "the chat template in " + model,
                       hash_of_text(chat_template_text(setup.model_folder)));
-  if (!setup.adapter) return;
-  const std::string adapter = setup.adapter->folder.string();
-  expect_same_files(communicator, adapter + "/adapter_config.json",
-                    hash_of_text(setup.adapter->config.dump()));
-  expect_same_files(communicator, adapter + "/labels.json",
-                    hash_of_text(setup.adapter->labels ? Json(*setup.adapter->labels).dump() : ""));
+  if (setup.adapter) expect_same_adapter(communicator, *setup.adapter);
 }
 
 // What is wrong with a setting is wrong with the file that it comes from.
@@ -99,6 +94,14 @@ void check_bounds(const Json& config, Method& scratch) {
 }
 
 }  // namespace
+
+void expect_same_adapter(Communicator& communicator, const AdapterFolder& folder) {
+  const std::string name = folder.folder.string();
+  expect_same_files(communicator, name + "/adapter_config.json",
+                    hash_of_text(folder.config.dump()));
+  expect_same_files(communicator, name + "/labels.json",
+                    hash_of_text(folder.labels ? Json(*folder.labels).dump() : ""));
+}
 
 Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& model,
              const DataOptions& data, const std::function<void()>& check) {
@@ -217,16 +220,16 @@ std::vector<int64_t> initial_ids(const Setup& setup, const Method* method) {
 
 }  // namespace
 
-void check_room(const Setup& setup, const AdaptedModel& model, const TokenStore& store,
+void check_room(const Setup& setup, const RowModels& models, const TokenStore& store,
                 const std::string& file) {
-  if (!setup.positions || model.virtual_tokens() == 0) return;
+  if (!setup.positions) return;
   for (int64_t row = 0; row < store.rows(); ++row) {
-    if (store.length(row) + model.virtual_tokens() <= *setup.positions) continue;
+    const int64_t before = models.of(row).virtual_tokens();
+    if (before == 0 || store.length(row) + before <= *setup.positions) continue;
     throw input_error(
         "{}: row {} has {} tokens; with {} virtual ones the model has positions for {} in all: "
         "--max_length {} cuts it",
-        file, row + 1, store.length(row), model.virtual_tokens(), *setup.positions,
-        *setup.positions - model.virtual_tokens())
+        file, row + 1, store.length(row), before, *setup.positions, *setup.positions - before)
         .as_agreed();  // the store is the same on all ranks
   }
 }
@@ -238,39 +241,74 @@ std::shared_ptr<const BaseWeights> load_weights(JobContext& context, const Setup
                       setup.precision);
 }
 
+namespace {
+
+struct Part {
+  std::function<std::unique_ptr<Method>()> make;
+  const AdapterFolder* folder;  // null: it begins
+};
+
+void attach(AdaptedModel& model, std::unique_ptr<Method> method, const Setup& setup,
+            const ModelOptions& options, const AdapterFolder* folder, uint64_t seed) {
+  const AttachOptions attach{seed, options.allow_missing_targets || folder,
+                             initial_ids(setup, method.get())};
+  try {
+    model.stack(std::move(method), attach);
+  } catch (const Error& error) {
+    if (!folder || error.kind() != ErrorKind::kUsage) throw;
+    throw in_adapter_config(*folder, error);
+  }
+  if (folder) model.load(*folder);
+}
+
+AdaptedModel build(JobContext& context, const Setup& setup, const ModelOptions& options,
+                   const DataOptions& data, const std::vector<Part>& parts, uint64_t seed,
+                   std::shared_ptr<const BaseWeights> weights) {
+  std::vector<std::unique_ptr<Method>> methods;
+  together(context.communicator, "choosing the method", [&] {
+    for (const Part& part : parts) methods.push_back(part.make());
+  });
+  if (!weights) weights = load_weights(context, setup, options, data);
+  AdaptedModel model(build_base(std::move(weights), build_options(setup, options, data), seed),
+                     nullptr, setup.task_type, {});
+  together(context.communicator, "attaching the adapter", [&] {
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (methods[i]) attach(model, std::move(methods[i]), setup, options, parts[i].folder, seed);
+    }
+    model.move_to(context.device);
+    model->when_progressed([&ranks = context.communicator] { ranks.progressed(); });
+    if (model.prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
+      throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
+  });
+  expect_same_files(context.communicator, "the header of weights in " + setup.model_folder.string(),
+                    hash_of_text(model.base().identity));
+  for (const Part& part : parts) {
+    if (!part.folder) continue;
+    Hash hash;
+    hash.add(model.values().const_data_ptr(), model.values().nbytes());
+    expect_same_files(context.communicator,
+                      part.folder->folder.string() + "/adapter_model.safetensors", hash.value());
+  }
+  return model;
+}
+
+}  // namespace
+
 AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOptions& options,
                          const DataOptions& data,
                          const std::function<std::unique_ptr<Method>()>& make_method, uint64_t seed,
                          std::shared_ptr<const BaseWeights> weights) {
-  std::unique_ptr<Method> method;
-  together(context.communicator, "choosing the method", [&] { method = make_method(); });
-  if (!weights) weights = load_weights(context, setup, options, data);
-  BaseModel base = build_base(std::move(weights), build_options(setup, options, data), seed);
-  std::optional<AdaptedModel> model;
-  together(context.communicator, "attaching the adapter", [&] {
-    const AttachOptions attach{seed, options.allow_missing_targets || setup.adapter.has_value(),
-                               initial_ids(setup, method.get())};
-    try {
-      model.emplace(std::move(base), std::move(method), setup.task_type, attach);
-    } catch (const Error& error) {
-      if (!setup.adapter || error.kind() != ErrorKind::kUsage) throw;
-      throw in_adapter_config(*setup.adapter, error);
-    }
-    if (setup.adapter) model->load(*setup.adapter);
-    model->move_to(context.device);
-    model->when_progressed([&ranks = context.communicator] { ranks.progressed(); });
-    if (model->prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
-      throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
-  });
-  expect_same_files(context.communicator, "the header of weights in " + setup.model_folder.string(),
-                    hash_of_text(model->base().identity));
-  if (setup.adapter) {
-    Hash hash;
-    hash.add(model->values().const_data_ptr(), model->values().nbytes());
-    expect_same_files(context.communicator,
-                      setup.adapter->folder.string() + "/adapter_model.safetensors", hash.value());
-  }
-  return std::move(*model);
+  const AdapterFolder* folder = setup.adapter ? &*setup.adapter : nullptr;
+  return build(context, setup, options, data, {{make_method, folder}}, seed, std::move(weights));
+}
+
+AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOptions& options,
+                         const DataOptions& data, const std::vector<const AdapterFolder*>& folders,
+                         std::shared_ptr<const BaseWeights> weights) {
+  std::vector<Part> parts;
+  for (const AdapterFolder* folder : folders)
+    parts.push_back({[folder] { return method_of(*folder); }, folder});
+  return build(context, setup, options, data, parts, 42, std::move(weights));
 }
 
 }  // namespace rankwise

@@ -11,6 +11,7 @@
 #include "data/tokenizers/tokenizer.h"
 #include "jobs/job.h"
 #include "jobs/options.h"
+#include "jobs/row_models.h"
 #include "peft/hub/adapter_folder.h"
 #include "peft/model/adapted_model.h"
 
@@ -56,8 +57,16 @@ AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOpt
                          const std::function<std::unique_ptr<Method>()>& make_method, uint64_t seed,
                          std::shared_ptr<const BaseWeights> weights = nullptr);
 
+// The same with the adapters of folders on it, side by side; none: the bare base.
+AdaptedModel build_model(JobContext& context, const Setup& setup, const ModelOptions& options,
+                         const DataOptions& data, const std::vector<const AdapterFolder*>& folders,
+                         std::shared_ptr<const BaseWeights> weights);
+
+// Collective. Errors: kModel: the folder's settings or labels are not the same on all hosts.
+void expect_same_adapter(Communicator& communicator, const AdapterFolder& folder);
+
 // Errors: kInput: a row for which virtual tokens leave no positions.
-void check_room(const Setup& setup, const AdaptedModel& model, const TokenStore& store,
+void check_room(const Setup& setup, const RowModels& models, const TokenStore& store,
                 const std::string& file);
 
 // The number of classes: asked for, of the labels seen, or of config.json.

@@ -89,13 +89,13 @@ Packing packing_for(const AdaptedModel& model, const Task& task) {
   return packing;
 }
 
-Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenStore& store,
+Evaluation evaluate(JobContext& context, const RowModels& models, const TokenStore& store,
                     const Task& task, int64_t unit_rows, std::string* predictions) {
   const auto started = std::chrono::steady_clock::now();
   Communicator& communicator = context.communicator;
   communicator.enter_phase("evaluation");
   const std::vector<UnitRows> units =
-      Plan(store.lengths(), unit_rows, unit_rows, 0).in_order(unit_rows);
+      Plan(store.lengths(), unit_rows, unit_rows, 0).in_order(unit_rows, models.of_rows);
   const std::vector<int64_t> mine =
       Plan::dealt_to(units, communicator.world().rank, communicator.world().ranks);
   const std::unique_ptr<Metrics> metrics = task.metrics();
@@ -103,7 +103,7 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
   std::optional<Answers> answers;
   if (store.questions) answers.emplace(*store.questions);
   Lines lines;
-  Loader(store, packing_for(model, task)).run(units, mine, [&](const Unit& unit, int64_t) {
+  const auto run_unit = [&](const AdaptedModel& model, const Unit& unit) {
     if (context.stop_requested()) {
       sums.stop();
       return false;
@@ -118,7 +118,17 @@ Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenS
       for (size_t i = 0; i < rows.size(); ++i) lines[unit.rows[i]] = rows[i].dump();
     }
     return true;
-  });
+  };
+  for (const AdaptedModel* model : models.models) {
+    std::vector<int64_t> its;  // a model's units share their packing
+    for (const int64_t number : mine) {
+      const UnitRows& unit = units[static_cast<size_t>(number)];
+      if (&models.of(unit.rows.front()) == model) its.push_back(number);
+    }
+    Loader(store, packing_for(*model, task)).run(units, its, [&](const Unit& unit, int64_t) {
+      return run_unit(*model, unit);
+    });
+  }
   if (answers) {
     answers->gather(communicator);
     if (store.labelled()) sums.add(answers->counts());

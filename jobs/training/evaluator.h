@@ -9,7 +9,7 @@
 #include "data/loader.h"
 #include "data/tasks/task.h"
 #include "jobs/job.h"
-#include "peft/model/adapted_model.h"
+#include "jobs/row_models.h"
 
 namespace rankwise {
 
@@ -25,7 +25,7 @@ Packing packing_for(const AdaptedModel& model, const Task& task);
 // Collective. predictions: where wanted, becomes on every rank the lines of a JSONL file: what the
 // task says of each row, in the order of the input (of texts joined to blocks: of each block).
 // Without labels in the store there are no loss and no metrics among the values.
-Evaluation evaluate(JobContext& context, const AdaptedModel& model, const TokenStore& store,
+Evaluation evaluate(JobContext& context, const RowModels& models, const TokenStore& store,
                     const Task& task, int64_t unit_rows, std::string* predictions = nullptr);
 
 // The names that evaluation of labelled rows gives to its values.

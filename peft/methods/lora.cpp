@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <utility>
 
 #include "peft/base/draw.h"
 #include "peft/methods/lora_config.h"
@@ -62,6 +63,7 @@ class Lora : public Method {
   std::vector<Trainable> exported() const override { return trainables_; }
   std::vector<Target> targets() const override;
   void merge_into(Sites& sites) override;
+  std::string why_alone() const override;
   bool ignores(const std::string& name) const override {
     if (words_ && name.ends_with(".base_layer.weight")) return true;  // as it was
     return bias_ == "all" && (name.find(".modules_to_save.") != std::string::npos ||
@@ -135,7 +137,7 @@ void Lora::adapt_words(Sites& sites, uint64_t seed) {
     tensor->set_requires_grad(true);
     trainables_.push_back({name + letter, *tensor});
   }
-  words.adapter = &embedding_;
+  embedding_.beneath = std::exchange(words.adapter, &embedding_);
 }
 
 void Lora::adapt(Linear& linear, Sites& sites, const AttachOptions& options) {
@@ -146,7 +148,7 @@ void Lora::adapt(Linear& linear, Sites& sites, const AttachOptions& options) {
   adapter.site = sites.dropout_sites++;
   check_start(linear, rank);
   initialize(adapter, linear, rank, options.seed);
-  linear.adapter = &adapter;
+  adapter.beneath = std::exchange(linear.adapter, &adapter);
   const std::string name = "base_model.model." + linear.path;
   trainables_.push_back({name + ".lora_A.weight", adapter.a});
   trainables_.push_back({name + ".lora_B.weight", adapter.b});
@@ -222,6 +224,14 @@ void Lora::merge_into(Sites&) {
   words_->table = embedding_.merged(*words_);
   words_->blocks = {};
   words_->adapter = nullptr;
+}
+
+std::string Lora::why_alone() const {
+  if (dora_) return "DoRA's magnitudes hold for one adapter";
+  if (bias_ != "none") return "it trained the base's biases";
+  if (!token_ids_.empty()) return "it trained rows of the word embeddings";
+  if (takes_from_weight(init_)) return "it takes a part out of the frozen weights";
+  return "";
 }
 
 void Lora::read_config(const Json& config) {

@@ -10,7 +10,7 @@ namespace rankwise {
 at::Tensor LoraEmbedding::put_in(const at::Tensor& words, const PackedText& text) const {
   const at::Tensor columns =
       at::embedding(a.t(), sent_to(words.device(), text.tokens), padding);  // [T, R]
-  return words + at::linear(columns, b) * scale;
+  return (beneath ? beneath->put_in(words, text) : words) + at::linear(columns, b) * scale;
 }
 
 at::Tensor LoraEmbedding::merged(const Embedding& words) const {

@@ -10,7 +10,8 @@ namespace rankwise {
 struct LoraEmbedding : InputAdapter {
   at::Tensor a, b;  // [R, V], [C, R]; trained
   double scale = 1;
-  int64_t padding = -1;  // as Embedding's
+  int64_t padding = -1;                   // as Embedding's
+  const InputAdapter* beneath = nullptr;  // what acts on the words before
 
   // words + s · B a, a the columns of A that the tokens name; no dropout.
   at::Tensor put_in(const at::Tensor& words, const PackedText& text) const override;

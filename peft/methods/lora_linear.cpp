@@ -117,6 +117,11 @@ at::Tensor there(const at::Tensor& tensor, const at::Tensor& like) {
 
 at::Tensor LoraAdapter::forward(const Linear& linear, const at::Tensor& x, const Pass& pass) const {
   const DropoutCall dropped(pass, {site, dropout});
+  if (beneath) {
+    const at::Tensor y = at::linear(at::linear(dropped(x), a), b);
+    const at::Tensor own = b_bias.defined() ? y + b_bias : y;
+    return beneath->forward(linear, x, pass) + own * scale;
+  }
   if (!magnitude.defined()) {
     const at::Tensor y = LoraLinear::apply(
         x.contiguous(), a, b, optional(linear.bias),

@@ -17,6 +17,7 @@ struct LoraAdapter : LinearAdapter {
   // pair as it began. Undefined: nothing.
   at::Tensor taken_a, taken_b;
   double scale = 1, dropout = 0;
+  const LinearAdapter* beneath = nullptr;  // what acts here too, in place of the frozen product
   uint32_t site = 0;
 
   // LoRA: W x + bias + s · (B A x̃ + b_bias), x̃ = dropout(x). Of a W that was taken from, W − s · B₀

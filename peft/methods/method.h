@@ -73,6 +73,9 @@ class Method {
   // Adds the adapters to the base's weights (float32 copies of those that change) and detaches from
   // the sites.
   virtual void merge_into(Sites& sites) = 0;
+  // Why it cannot act together with another of its kind at the same sites; "": it can. After
+  // read_config().
+  virtual std::string why_alone() const { return "adapters of its method act alone"; }
   // Whether a tensor of an adapter file may be passed over, as peft does (duplicates that it
   // writes).
   virtual bool ignores(const std::string& name) const { return false; }

@@ -24,6 +24,8 @@ bool is_norm(const std::string& parameter) {
 void train(const NamedTensor& parameter, const std::string& name, bool extra,
            std::vector<Trainable>& trainables) {
   at::Tensor& tensor = *parameter.tensor;
+  if (tensor.requires_grad())
+    throw usage_error("'{}' has been trained by another adapter already", parameter.path);
   if (parameter.blocks && parameter.blocks->bytes.defined()) {
     tensor = unpacked(*parameter.blocks);
     *parameter.blocks = {};

@@ -24,12 +24,17 @@ std::string ParameterCounts::text() const {
 
 AdaptedModel::AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskType task,
                            AttachOptions options)
-    : base_(std::move(base)), method_(std::move(method)), task_(task) {
-  if (!method_) return;
+    : base_(std::move(base)), task_(task) {
+  if (method) stack(std::move(method), std::move(options));
+}
+
+void AdaptedModel::stack(std::unique_ptr<Method> method, AttachOptions options) {
   options.model_type = base_.family->model_type;
-  options.model_class = class_name(*base_.family, task);
-  method_->attach(base_.base->sites, options);
-  trainables_ = method_->trainables();
+  options.model_class = class_name(*base_.family, task_);
+  method->attach(base_.base->sites, options);
+  const std::vector<Trainable>& more = method->trainables();
+  trainables_.insert(trainables_.end(), more.begin(), more.end());
+  methods_.push_back(std::move(method));
   flatten();
 }
 
@@ -66,12 +71,15 @@ void AdaptedModel::move_to(const at::Device& device) {
       throw usage_error("--base_dtype keep: quantised weights are computed with on CPUs only");
   }
   device_ = device;
-  rankwise::move_to(base_.base->sites, device);
+  rankwise::move_to(base_, device);
+  if (methods_.empty()) return;
   device_values_ = at::empty_like(values_, values_.options().device(device));
   device_gradient_ = at::zeros_like(device_values_);
   view_leaves(device_values_, device_gradient_);
-  for (Trainable& constant : method_->constants())
-    constant.value.set_data(constant.value.to(device));
+  for (const auto& method : methods_) {
+    for (Trainable& constant : method->constants())
+      constant.value.set_data(constant.value.to(device));
+  }
 }
 
 void AdaptedModel::refresh() const {
@@ -96,7 +104,7 @@ double AdaptedModel::backward(const Unit& unit, const Randomness& randomness,
 
 double AdaptedModel::add_penalty(at::Tensor& gradient) {
   refresh();
-  const at::Tensor penalty = method_->penalty();
+  const at::Tensor penalty = methods_.front()->penalty();
   if (!penalty.defined()) return 0;
   at::Tensor& own = device_gradient_.defined() ? device_gradient_ : gradient_;
   own.zero_();
@@ -157,15 +165,16 @@ int64_t AdaptedModel::virtual_tokens() const {
 }
 
 std::vector<Method::Target> AdaptedModel::targets() const {
-  return method_ ? method_->targets() : std::vector<Method::Target>();
+  return methods_.empty() ? std::vector<Method::Target>() : methods_.front()->targets();
 }
 
 void AdaptedModel::load(const AdapterFolder& folder) {
   at::NoGradGuard no_grad;
   std::unordered_map<std::string, const TensorEntry*> entries;
   for (const TensorEntry& entry : folder.tensors) entries.emplace(entry.name, &entry);
-  std::vector<Trainable> wanted = trainables_;
-  for (const Trainable& constant : method_->constants()) wanted.push_back(constant);
+  Method& method = *methods_.back();
+  std::vector<Trainable> wanted = method.trainables();
+  for (const Trainable& constant : method.constants()) wanted.push_back(constant);
   for (const Trainable& tensor : wanted) {
     const auto found = entries.find(tensor.name);
     if (found == entries.end())
@@ -180,7 +189,7 @@ void AdaptedModel::load(const AdapterFolder& folder) {
     entries.erase(found);
   }
   for (const auto& [name, entry] : entries) {
-    if (!method_->ignores(name))
+    if (!method.ignores(name))
       throw model_error("{}: tensor '{}' belongs to nothing in this model", folder.folder.string(),
                         name);
   }
@@ -188,7 +197,7 @@ void AdaptedModel::load(const AdapterFolder& folder) {
 
 void AdaptedModel::merge(at::ScalarType type) {
   Sites& sites = base_.base->sites;
-  method_->merge_into(sites);
+  for (const auto& method : methods_) method->merge_into(sites);
   for (const NamedTensor& parameter : sites.tensors) {
     at::Tensor& value = *parameter.tensor;
     value = value.detach();
@@ -201,10 +210,10 @@ std::map<std::string, std::string> AdaptedModel::files(
     const std::optional<std::vector<std::string>>& labels) const {
   refresh();
   std::vector<TensorBytes> tensors;
-  for (const Trainable& trainable : method_->exported()) {
+  for (const Trainable& trainable : methods_.front()->exported()) {
     tensors.push_back(tensor_bytes(trainable.name, trainable.value, trainable.saved_as));
   }
-  Json config = method_->config();
+  Json config = methods_.front()->config();
   config["task_type"] = name_of(task_);
   config["base_model_name_or_path"] = base_model_name;
   return adapter_files(config, std::move(tensors), labels);

@@ -31,6 +31,10 @@ class AdaptedModel {
   AdaptedModel(BaseModel base, std::unique_ptr<Method> method, TaskType task,
                AttachOptions options);
 
+  // Attaches another beside those there are, whose values load() takes next. Before move_to().
+  // Errors: kUsage: both bring the same module.
+  void stack(std::unique_ptr<Method> method, AttachOptions options);
+
   // One unit: forward, loss sum / targets_of_update, backward into gradient() (zeroed first).
   // Returns the loss sum, not divided.
   double backward(const Unit& unit, const Randomness& randomness, double targets_of_update);
@@ -68,12 +72,12 @@ class AdaptedModel {
   int64_t prompt_tokens() const;   // those for which a unit must leave room
   std::vector<Method::Target> targets() const;
   const BaseModel& base() const { return base_; }
-  Method* method() { return method_.get(); }
+  Method* method() { return methods_.empty() ? nullptr : methods_.front().get(); }
 
-  // Takes the values of an adapter folder. Errors: kModel: a tensor missing or of another shape,
-  // one that nothing asks for.
+  // Takes the values of the last method from an adapter folder. Errors: kModel: a tensor missing or
+  // of another shape, one that nothing asks for.
   void load(const AdapterFolder& folder);
-  // Folds the adapter into the base, each changed weight rounded to `type` as a file of that type
+  // Folds the adapters into the base, each changed weight rounded to `type` as a file of that type
   // will hold it.
   void merge(at::ScalarType type);
 
@@ -89,7 +93,7 @@ class AdaptedModel {
   PassOptions pass_options() const;
 
   BaseModel base_;
-  std::unique_ptr<Method> method_;
+  std::vector<std::unique_ptr<Method>> methods_;  // empty: the bare base
   TaskType task_;
   bool gradient_checkpointing_ = false;
   std::function<void()> progressed_;

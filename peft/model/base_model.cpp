@@ -200,6 +200,8 @@ int64_t count(const std::vector<Wanted>& wanted) {
   return numbers;
 }
 
+using DeviceCopies = std::map<std::pair<const void*, at::ScalarType>, at::Tensor>;
+
 }  // namespace
 
 struct BaseWeights {
@@ -210,6 +212,13 @@ struct BaseWeights {
   size_t bytes = 0;
   int64_t parameters = 0;
   std::string identity;
+  mutable DeviceCopies on_device;  // of what lies in memory
+
+  bool holds(const void* address) const {
+    const std::span<const std::byte> all = memory->bytes();
+    const auto* byte = static_cast<const std::byte*>(address);
+    return std::greater_equal<>()(byte, all.data()) && std::less<>()(byte, all.data() + all.size());
+  }
 };
 
 at::ScalarType Precision::of(Use use, size_t dimensions) const {
@@ -285,12 +294,14 @@ BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOpti
           weights->identity};
 }
 
-void move_to(Sites& sites, const at::Device& device) {
-  std::map<std::pair<const void*, at::ScalarType>, at::Tensor> moved;
-  for (const NamedTensor& parameter : sites.tensors) {
+void move_to(const BaseModel& model, const at::Device& device) {
+  DeviceCopies own;
+  for (const NamedTensor& parameter : model.base->sites.tensors) {
     at::Tensor& tensor = *parameter.tensor;
     if (tensor.requires_grad()) continue;
-    at::Tensor& there = moved[{tensor.const_data_ptr(), tensor.scalar_type()}];
+    DeviceCopies& copies =
+        model.weights->holds(tensor.const_data_ptr()) ? model.weights->on_device : own;
+    at::Tensor& there = copies[{tensor.const_data_ptr(), tensor.scalar_type()}];
     if (!there.defined()) there = tensor.to(device);
     tensor = there;
   }

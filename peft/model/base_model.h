@@ -41,8 +41,9 @@ struct BaseModel {
 BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOptions& options,
                           const Precision& precision);
 
-// Copies the weights to a device, those that train excepted; tied ones stay one.
-void move_to(Sites& sites, const at::Device& device);
+// Moves a model to a device, what trains excepted; tied weights stay one, and those that models
+// share are copied there once.
+void move_to(const BaseModel& model, const at::Device& device);
 
 // Collective. Reads the weights once a node, in the order of the file. Errors (all ranks): kModel:
 // missing tensors (named), wrong shapes (both shown), lying headers; kUsage: blocks to keep, but
