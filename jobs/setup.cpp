@@ -276,7 +276,7 @@ AdaptedModel build(JobContext& context, const Setup& setup, const ModelOptions& 
       if (methods[i]) attach(model, std::move(methods[i]), setup, options, parts[i].folder, seed);
     }
     model.move_to(context.device);
-    model->when_progressed([&ranks = context.communicator] { ranks.progressed(); });
+    model.when_progressed([&ranks = context.communicator] { ranks.progressed(); });
     if (model.prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
       throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
   });
