@@ -95,7 +95,7 @@ def compare(folder, source, differences):
             same = outputs[0].read_bytes() == outputs[1].read_bytes()
             differences.check(same, f"{command[0]} at {ranks} ranks", "other bytes")
 
-    failing(2, "did you mean b?", differences, "evaluate", *named, "--active_adapter", "bb", "--validation_file", plain)
+    failing(2, "--active_adapter non: there is no adapter 'non' (did you mean none?)", differences, "evaluate", *named, "--active_adapter", "non", "--validation_file", plain)
     failing(2, "two adapters are named", differences, "evaluate", *named[:-1], f"{a},{b}", "--validation_file", plain)
     failing(2, "DoRA", differences, "evaluate", *named[:-1], f"a={a},d={folder / 'dora'}", "--active_adapter", "a+d", "--validation_file", plain)
     wrong = folder / "wrong.jsonl"
