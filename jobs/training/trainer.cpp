@@ -125,6 +125,7 @@ Trainer::Totals Trainer::compute(const Update& update) {
   const std::vector<int64_t> mine = Plan::dealt_to(update.units, world.rank, world.ranks);
   const auto targets = static_cast<double>(targets_of(update));
   sum_.start(static_cast<int64_t>(update.units.size()));
+  not_finite_rows_.clear();
   add_units(update, mine, targets);
   sum_.reduce(context_.communicator);
   while (sum_.out_of_range() > 0 &&
@@ -151,7 +152,9 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine, 
       return false;
     }
     const double loss = run_.model.backward(unit, randomness, targets);
+    const int64_t not_finite = sum_.not_finite();
     sum_.add(run_.model.gradient(), {loss});
+    if (sum_.not_finite() > not_finite) not_finite_rows_.insert(unit.rows.begin(), unit.rows.end());
     return true;
   });
   if (!voted && context_.stop_requested()) sum_.vote(kStop);
@@ -160,8 +163,10 @@ void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine, 
 void Trainer::step(Totals& totals, double factor) {
   if (totals.skipped) {
     if (++skipped_in_a_row_ >= kSkipsBeforeStop) {
-      throw input_error("the loss was not finite in {} updates in a row, the last being update {}",
-                        skipped_in_a_row_, done_ + 1)
+      throw input_error(
+          "the loss was not finite in {} updates in a row; in the last, update {}, in {} of the "
+          "training file",
+          skipped_in_a_row_, done_ + 1, not_finite_rows())
           .as_agreed();
     }
     context_.log.warn(
@@ -179,6 +184,21 @@ void Trainer::step(Totals& totals, double factor) {
   optimizer_.step(run_.model.values(), gradient_, factor, clip);
   run_.model.method()->after_step(done_ + 1, run_.model.values(), gradient_, clip);
   if (context_.on_mixed_processors()) context_.communicator.broadcast(run_.model.values(), 0);
+}
+
+// Collective. "rows 3, 8, 9 and 4 more": of the units on all ranks, counted from 1.
+std::string Trainer::not_finite_rows() const {
+  constexpr size_t kNamed = 20;
+  std::set<int64_t> rows;
+  const Json mine(not_finite_rows_);
+  for (const std::string& text : gather_texts(context_.communicator, mine.dump()))
+    for (const Json& row : parse_json(text, "rows of a rank", ErrorKind::kInternal))
+      rows.insert(row.get<int64_t>() + 1);
+  const std::vector<int64_t> named(rows.begin(),
+                                   std::next(rows.begin(), std::min(kNamed, rows.size())));
+  const std::string text =
+      fmt::format("{} {}", rows.size() == 1 ? "row" : "rows", fmt::join(named, ", "));
+  return rows.size() > kNamed ? fmt::format("{} and {} more", text, rows.size() - kNamed) : text;
 }
 
 bool Trainer::check_due() const {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "data/loader.h"
 #include "data/plan.h"
@@ -68,6 +69,7 @@ class Trainer {
   void evaluate_now();
   bool evaluation_due() const;
   bool save_due() const;
+  std::string not_finite_rows() const;
   bool check_due() const;
   void check_ranks();
   bool ends_epoch() const { return done_ % plan_.updates_per_epoch() == 0; }
@@ -89,6 +91,7 @@ class Trainer {
   AdamW optimizer_;
   std::unique_ptr<Schedule> schedule_;
   Recorder recorder_;
+  std::set<int64_t> not_finite_rows_;  // of this rank's units of the update
   bool stop_early_ = false, improved_ = false;
   bool evaluation_pending_ = false;  // a stop came between an update and its evaluation
   std::chrono::steady_clock::time_point started_;
