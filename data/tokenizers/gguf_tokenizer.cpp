@@ -1,21 +1,24 @@
-// The tokenizer in a .gguf file's metadata, with the ids that llama.cpp gives. Only byte-level BPE
-// ("gpt2").
+// The tokenizer in a .gguf file's metadata, with the ids that llama.cpp gives: byte-level BPE
+// ("gpt2"), or sentencepiece's pieces with scores ("llama").
 #include <map>
 
 #include "data/tokenizers/bpe_parts.h"
+#include "data/tokenizers/gguf_pieces.h"
 #include "data/tokenizers/model_folder.h"
+#include "data/tokenizers/sentencepiece.h"
 #include "peft/hub/gguf_model.h"
 
 namespace rankwise {
 
 namespace {
 
-GgufTokenizer byte_level_tables(const Gguf& gguf) {
+GgufTokenizer tables_of(const Gguf& gguf) {
   GgufTokenizer tables = gguf_tokenizer(gguf);
-  if (tables.model != "gpt2") {
+  if (tables.model != "gpt2" && tables.model != "llama") {
     throw gguf.metadata.error("tokenizer.ggml.model",
-                              fmt::format("is '{}'; tokenizers of 'gpt2' are supported, others "
-                                          "where a folder with tokenizer.json is given",
+                              fmt::format("is '{}'; tokenizers of 'gpt2' and 'llama' are "
+                                          "supported, others where a folder with tokenizer.json "
+                                          "is given",
                                           tables.model));
   }
   return tables;
@@ -64,16 +67,23 @@ Json config_of(const GgufTokenizer& tables, const GgufMetadata& metadata) {
 }  // namespace
 
 std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file) {
-  return make_bpe_from_parts(parts_of(byte_level_tables(read_gguf(file))), file.string());
+  const Gguf gguf = read_gguf(file);
+  const GgufTokenizer tables = tables_of(gguf);
+  if (tables.model == "gpt2") return make_bpe_from_parts(parts_of(tables), file.string());
+  const Json config = pieces_config(config_of(tables, gguf.metadata), tables);
+  return tokenizer_of_pieces(piece_model(tables), true, file, Section(config, file.string()));
 }
 
 std::map<std::string, std::string> tokenizer_files_of_gguf(const std::filesystem::path& file) {
   const Gguf gguf = read_gguf(file);
-  const GgufTokenizer tables = byte_level_tables(gguf);
+  const GgufTokenizer tables = tables_of(gguf);
+  const Json config = config_of(tables, gguf.metadata);
+  if (tables.model == "llama")
+    return {{"tokenizer.model", piece_model(tables)},
+            {"tokenizer_config.json", pretty(pieces_config(config, tables))}};
   Json tokenizer = tokenizer_json(parts_of(tables), file.string());
   tokenizer["model"]["vocab"] = ids_of(tables.tokens);
-  return {{"tokenizer.json", pretty(tokenizer)},
-          {"tokenizer_config.json", pretty(config_of(tables, gguf.metadata))}};
+  return {{"tokenizer.json", pretty(tokenizer)}, {"tokenizer_config.json", pretty(config)}};
 }
 
 }  // namespace rankwise

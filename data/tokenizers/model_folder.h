@@ -25,7 +25,8 @@ Json bert_from_vocabulary(const std::filesystem::path& file, const Section& conf
 Json gpt2_from_vocabulary(const std::filesystem::path& vocabulary,
                           const std::filesystem::path& merges, const Section& config);
 
-// gguf_tokenizer.cpp. Errors: kModel: the file has no tokenizer, or one that is not byte-level BPE.
+// gguf_tokenizer.cpp. Errors: kModel: the file has no tokenizer, or one that is neither byte-level
+// BPE nor sentencepiece's.
 std::unique_ptr<Tokenizer> tokenizer_of_gguf(const std::filesystem::path& file);
 
 }  // namespace rankwise

@@ -204,7 +204,11 @@ std::unique_ptr<Tokenizer> tokenizer_of_sentencepiece(const fs::path& file, cons
   if (!llama && name != "T5Tokenizer" && name != "MT5Tokenizer") {
     throw model_error("{}: a {} needs a tokenizer.json", file.string(), name);
   }
-  const std::string bytes = read_text_file(file, ErrorKind::kModel);
+  return tokenizer_of_pieces(read_text_file(file, ErrorKind::kModel), llama, file, config);
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of_pieces(const std::string& bytes, bool llama,
+                                               const fs::path& file, const Section& config) {
   const bool legacy = config.boolean("legacy", true);
   auto model = std::make_unique<PieceModel>(file, bytes, legacy,
                                             special_token(config, "unk_token", "<unk>"));

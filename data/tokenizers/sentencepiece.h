@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "data/tokenizers/components.h"
 #include "data/tokenizers/tokenizer.h"
@@ -13,5 +14,10 @@ namespace rankwise {
 // library does not read, another class.
 std::unique_ptr<Tokenizer> tokenizer_of_sentencepiece(const std::filesystem::path& file,
                                                       const Section& config);
+
+// The same of what such a file holds. llama: the Llama class, else T5's. `file` is for messages.
+std::unique_ptr<Tokenizer> tokenizer_of_pieces(const std::string& bytes, bool llama,
+                                               const std::filesystem::path& file,
+                                               const Section& config);
 
 }  // namespace rankwise
