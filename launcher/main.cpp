@@ -9,11 +9,13 @@
 #include "distributed/comm/agree.h"
 #include "launcher/backend.h"
 #include "launcher/command_line.h"
+#include "launcher/deadline.h"
 #include "launcher/failure.h"
 #include "launcher/help.h"
 #include "launcher/processor.h"
 #include "launcher/signals.h"
 #include "launcher/start.h"
+#include "launcher/submit.h"
 #include "launcher/surroundings.h"
 #include "launcher/terminal.h"
 
@@ -32,11 +34,12 @@ struct Request {
 };
 
 Request read_request(std::vector<std::string> words, int columns) {
-  if (words.empty()) return {verbs_help(verbs(), columns), static_cast<int>(ErrorKind::kUsage)};
-  if (words[0] == "--help" || words[0] == "-h") return {verbs_help(verbs(), columns)};
+  if (words.empty()) return {verbs_help(all_verbs(), columns), static_cast<int>(ErrorKind::kUsage)};
+  if (words[0] == "--help" || words[0] == "-h") return {verbs_help(all_verbs(), columns)};
   if (words[0] == "--version") return {version_text()};
-  const Verb& verb = find_verb(words[0], verbs());
+  const Verb& verb = find_verb(words[0], all_verbs());
   words.erase(words.begin());
+  if (!verb.make) return {submit(words, columns)};
   Request request{.job = verb.make()};
   request.job->declare(request.fields);
   if (asks_for_help(words)) return {verb_help(verb, request.fields, columns)};
@@ -54,15 +57,9 @@ int64_t threads_of(const Fields& fields, int64_t default_threads) {
   return text.empty() ? default_threads : std::stoll(text);
 }
 
-// A minute before the scheduler ends the job, or a tenth of what is left where that is less: time
-// to save.
-std::optional<std::chrono::steady_clock::time_point> deadline(const Request& request,
-                                                              const Surroundings& surroundings) {
-  using namespace std::chrono;
-  if (!surroundings.job_end || !request.job->saves_on_stop()) return std::nullopt;
-  const auto left = *surroundings.job_end - system_clock::now().time_since_epoch();
-  return steady_clock::now() + duration_cast<steady_clock::duration>(
-                                   left - std::min<duration<double>>(minutes(1), left / 10.0));
+std::string how_to_stop(const Surroundings& surroundings) {
+  if (surroundings.under_srun) return "scancel --signal=USR1 " + surroundings.slurm_job;
+  return fmt::format("kill -USR1 {}", mpirun_of(getpid()).value_or(getpid()));
 }
 
 std::string counted(int64_t number, const char* what) {
@@ -70,7 +67,7 @@ std::string counted(int64_t number, const char* what) {
 }
 
 int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundings& surroundings,
-        std::chrono::steady_clock::time_point started) {
+        const JobEnd& job_end, std::chrono::steady_clock::time_point started) {
   check_ranks(*ranks);
   together(*ranks, "reading the config file", [&] {
     if (!request.config.empty()) read_config(request.config, request.fields);
@@ -87,7 +84,9 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
   if (request.job->saves_on_stop()) {
     terminal.info("rankwise {}: {} on {}, {} a rank\n{}", version(), counted(world.ranks, "rank"),
                   counted(world.nodes, "node"), counted(threads, "thread"), placement.table);
-    terminal.info("to stop and save: kill -USR1 {}", mpirun_of(getpid()).value_or(getpid()));
+    terminal.info("to stop and save: {}", how_to_stop(surroundings));
+    if (!job_end.unknown.empty())
+      terminal.warn("when the scheduler ends the job is not known: {}", job_end.unknown);
   }
   const RankDevice device = with_device(*ranks, text_of(request.fields, "device"), terminal);
   ranks = with_backend(std::move(ranks), text_of(request.fields, "backend"), terminal);
@@ -95,7 +94,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
   std::ostream& out = world.rank == 0 ? std::cout : nowhere;
   JobContext context{.communicator = communicator,
                      .stop = stop_request(),
-                     .deadline = deadline(request, surroundings),
+                     .deadline = common_deadline(communicator, job_end),
                      .log = terminal,
                      .progress = terminal,
                      .out = out,
@@ -129,9 +128,13 @@ int main(int count, char** words) {
       if (surroundings.rank == 0) (request.exit_code ? std::cerr : std::cout) << request.text;
       return request.exit_code;
     }
-    if (request.job->saves_on_stop()) watch_signals();
+    JobEnd job_end;
+    if (request.job->saves_on_stop()) {
+      watch_signals();
+      job_end = ask_job_end(surroundings);
+    }
     communicator = start_ranks(surroundings);
-    return run(request, communicator, surroundings, started);
+    return run(request, communicator, surroundings, job_end, started);
   } catch (...) {
     return report_failure(current_error(communicator ? communicator->phase() : "start"),
                           surroundings, communicator.get(), std::cerr);

@@ -77,6 +77,8 @@ Surroundings read_surroundings(const GetVariable& get) {
   found.hub_cache = hub_cache(variables);
   found.job_end = variables.seconds("SLURM_JOB_END_TIME");
   found.launcher_address = first_tcp_address(variables.text("OMPI_MCA_orte_hnp_uri").value_or(""));
+  found.slurm_job = variables.text("SLURM_JOB_ID").value_or("");
+  found.under_srun = variables.text("SLURM_STEP_ID") && !variables.text("OMPI_COMM_WORLD_RANK");
   found.columns = variables.number({"COLUMNS"}).value_or(0);
   const auto mpi_rank = variables.number({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
   const auto mpi_ranks = variables.number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});

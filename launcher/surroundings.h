@@ -19,9 +19,11 @@ struct Surroundings {
   Launcher launcher = Launcher::kNone;
   int rank = 0, ranks = 1;          // as the launcher counts them, before MPI is started
   std::filesystem::path hub_cache;  // where Hugging Face's tools keep downloaded models
-  std::optional<std::chrono::seconds> job_end;  // since 1970, where the scheduler says it
-  std::string launcher_address;                 // of mpirun: "10.1.0.4:35001"; empty: not known
-  int columns = 0;  // width of the terminal where $COLUMNS says it, else 0
+  std::optional<std::chrono::seconds> job_end;  // since 1970, where a variable says it
+  std::string slurm_job;                        // its number, "" outside of Slurm
+  bool under_srun = false;       // which started this process itself: signals come through it
+  std::string launcher_address;  // of mpirun: "10.1.0.4:35001"; empty: not known
+  int columns = 0;               // width of the terminal where $COLUMNS says it, else 0
 };
 
 using GetVariable = std::function<const char*(const char*)>;
