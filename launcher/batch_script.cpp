@@ -60,13 +60,17 @@ echo $starts >"$starts_file"
 
 // Slurm ends and starts this very job again.
 constexpr const char* kRequeue = R"sh(
-if [ "$(saved)" != "$before" ];
-then starts = 0;
-fi echo $starts > "$starts_file" if[$rc = 75] && [-n "$SLURM_JOB_ID"];
-then if[$starts - lt 3];
-then scontrol requeue $SLURM_JOB_ID else echo "not requeued: 3 starts brought no update" > &2;
-fi elif[$rc = 0];
-then rm - f "$starts_file"; fi
+if [ "$(saved)" != "$before" ]; then starts=0; fi
+echo $starts >"$starts_file"
+if [ $rc = 75 ] && [ -n "$SLURM_JOB_ID" ]; then
+  if [ $starts -lt 3 ]; then
+    scontrol requeue $SLURM_JOB_ID
+  else
+    echo "not requeued: 3 starts brought no update" >&2
+  fi
+elif [ $rc = 0 ]; then
+  rm -f "$starts_file"
+fi
 )sh";
 
 std::string filled(std::string text, const std::string& name, const std::string& value) {

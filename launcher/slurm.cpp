@@ -53,7 +53,7 @@ bool slurm_has_pmix() {
   } catch (const Error&) {
     return true;
   }
-  return (list.out + list.err).find("pmix") != std::string::npos;
+  return list.code != 0 || (list.out + list.err).find("pmix") != std::string::npos;
 }
 
 std::string send_to_slurm(const std::string& script, const std::string& after) {

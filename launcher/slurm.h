@@ -15,7 +15,7 @@ std::optional<std::chrono::seconds> slurm_job_end(const std::string& job);
 // its array.
 std::optional<std::chrono::seconds> parse_job_end(const std::string& text, const std::string& job);
 
-// Whether `srun --mpi=list` names pmix. Where there is no srun to ask: yes, it is for elsewhere.
+// Whether `srun --mpi=list` names pmix. Where srun does not answer: yes, it is for elsewhere.
 bool slurm_has_pmix();
 
 // Submits a batch script, to start after the job `after` has ended ("" at once). Returns the job's
