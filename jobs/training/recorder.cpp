@@ -9,9 +9,6 @@ namespace rankwise {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 constexpr const char* kStateFile = "trainer_state.json";
 
@@ -55,23 +52,31 @@ void Recorder::write(const Json& values) {
 }
 
 void Recorder::update(int64_t step, double epoch, double loss, double grad_norm, double rate,
-                      int64_t tokens) {
+                      const Work& work) {
   state_.global_step = step;
   state_.epoch = epoch;
   loss_since_line_ += loss;
   loss_in_all_ += loss;
-  tokens_since_line_ += tokens;
+  work_since_line_.tokens += work.tokens;
+  work_since_line_.seconds += work.seconds;
+  work_since_line_.communication_seconds += work.communication_seconds;
+  work_since_line_.reduction_bytes += work.reduction_bytes;
   ++updates_since_line_;
+  ++worked_since_line_;
   if (step % options_.logging_steps != 0) return;
-  line(
-      {{"step", step},
-       {"epoch", epoch},
-       {"loss", loss_since_line_ / static_cast<double>(updates_since_line_)},
-       {"grad_norm", grad_norm},
-       {"learning_rate", rate},
-       {"tokens_per_second", static_cast<double>(tokens_since_line_) / seconds_since(last_line_)}});
+  const Work& worked = work_since_line_;
+  line({{"step", step},
+        {"epoch", epoch},
+        {"loss", loss_since_line_ / static_cast<double>(updates_since_line_)},
+        {"grad_norm", grad_norm},
+        {"learning_rate", rate},
+        {"tokens_per_second", static_cast<double>(worked.tokens) / seconds_since(last_line_)},
+        {"update_seconds", worked.seconds / static_cast<double>(worked_since_line_)},
+        {"communication_share", worked.communication_seconds / worked.seconds},
+        {"reduction_bytes", worked.reduction_bytes / worked_since_line_}});
   loss_since_line_ = 0;
-  updates_since_line_ = tokens_since_line_ = 0;
+  updates_since_line_ = worked_since_line_ = 0;
+  work_since_line_ = {};
   last_line_ = Clock::now();
 }
 

@@ -14,14 +14,24 @@
 
 namespace rankwise {
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 class Recorder {
  public:
   Recorder(const TrainingOptions& options, Log& log) : options_(options), log_(log) {}
 
   void open(bool writes, std::optional<int64_t> resumed_at);  // errors: kMachine
+  // One update's work: tokens, seconds from its first unit to its step, of which this rank was in
+  // the reduction, and the bytes that those reductions summed.
+  struct Work {
+    int64_t tokens = 0, reduction_bytes = 0;
+    double seconds = 0, communication_seconds = 0;
+  };
   // After every update; a line every logging_steps.
   void update(int64_t step, double epoch, double loss, double grad_norm, double rate,
-              int64_t tokens);
+              const Work& work);
   // Returns whether the watched metric, which is among the values, became better.
   bool evaluation(int64_t step, double epoch, const std::map<std::string, double>& values);
   void finished(int64_t rows_seen, double seconds);
@@ -50,7 +60,9 @@ class Recorder {
   std::optional<TensorBoardFile> tensorboard_;
   Json summary_ = Json::object();
   double loss_since_line_ = 0, loss_in_all_ = 0;
-  int64_t updates_since_line_ = 0, tokens_since_line_ = 0, bad_evaluations_ = 0;
+  int64_t updates_since_line_ = 0, bad_evaluations_ = 0;
+  Work work_since_line_;  // of this start
+  int64_t worked_since_line_ = 0;
   std::chrono::steady_clock::time_point last_line_;
 };
 

@@ -43,7 +43,9 @@ std::vector<ChartPlan> chart_plans(const std::map<std::string, Series>& series) 
   std::vector<ChartPlan> plans = {{"Loss", {"loss", "eval_loss"}},
                                   {"Learning rate", {"learning_rate"}},
                                   {"Gradient norm", {"grad_norm"}},
-                                  {"Tokens per second", {"tokens_per_second"}}};
+                                  {"Tokens per second", {"tokens_per_second"}},
+                                  {"Seconds an update", {"update_seconds"}},
+                                  {"Share of time in communication", {"communication_share"}}};
   auto after_loss = plans.begin() + 1;
   for (const auto& [key, points] : series) {
     if (!key.starts_with("eval_") || key == "eval_loss" || !is_metric(key)) continue;

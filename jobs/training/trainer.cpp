@@ -101,15 +101,18 @@ Outcome Trainer::run() {
   });
   if (evaluation_pending_) evaluate_now();
   while (!evaluation_pending_ && !finished()) {
+    const auto begun = std::chrono::steady_clock::now();
     const Update update = plan_.update(done_);
     context_.communicator.enter_phase(fmt::format("update {}", done_ + 1));
     Totals totals = compute(update);
     if (totals.stop) return stopped();
     const double factor = schedule_->factor(done_);
     step(totals, factor);
+    const double seconds = seconds_since(begun);
     ++done_;
     recorder_.update(done_, epoch_after(update), totals.loss, totals.grad_norm,
-                     options_.adamw.learning_rate * factor, tokens_of(update));
+                     options_.adamw.learning_rate * factor,
+                     {tokens_of(update), totals.reduction_bytes, seconds, totals.reducing_seconds});
     if (check_due()) check_ranks();
     context_.progress.show(done_, total_, fmt::format("loss {:.4f}", totals.loss));
     improved_ = false;
@@ -124,21 +127,28 @@ Trainer::Totals Trainer::compute(const Update& update) {
   const World& world = context_.communicator.world();
   const std::vector<int64_t> mine = Plan::dealt_to(update.units, world.rank, world.ranks);
   const auto targets = static_cast<double>(targets_of(update));
+  Totals totals;
   sum_.start(static_cast<int64_t>(update.units.size()));
   not_finite_rows_.clear();
   add_units(update, mine, targets);
-  sum_.reduce(context_.communicator);
+  reduce(totals);
   while (sum_.out_of_range() > 0 &&
          sum_.votes(kStop) == 0) {  // by agreement: the sums are the same on all ranks
     sum_.coarser();
     add_units(update, mine, targets);
-    sum_.reduce(context_.communicator);
+    reduce(totals);
   }
-  Totals totals;
   totals.stop = sum_.votes(kStop) > 0;
   totals.skipped = sum_.not_finite() > 0;
   totals.loss = totals.skipped ? NAN : sum_.tail(0) / targets;
   return totals;
+}
+
+void Trainer::reduce(Totals& totals) {
+  const auto begun = std::chrono::steady_clock::now();
+  sum_.reduce(context_.communicator);
+  totals.reducing_seconds += seconds_since(begun);
+  totals.reduction_bytes += sum_.bytes();
 }
 
 void Trainer::add_units(const Update& update, const std::vector<int64_t>& mine, double targets) {

@@ -61,8 +61,11 @@ class Trainer {
   struct Totals {
     double loss = 0, grad_norm = 0;
     bool stop = false, skipped = false;
+    double reducing_seconds = 0;  // of this rank, waiting for others included
+    int64_t reduction_bytes = 0;
   };
   Totals compute(const Update& update);
+  void reduce(Totals& totals);
   void add_units(const Update& update, const std::vector<int64_t>& mine, double targets);
   int64_t targets_of(const Update& update) const;  // at least 1
   void step(Totals& totals, double factor);
