@@ -64,7 +64,7 @@ if [ "$(saved)" != "$before" ]; then starts=0; fi
 echo $starts >"$starts_file"
 if [ $rc = 75 ] && [ -n "$SLURM_JOB_ID" ]; then
   if [ $starts -lt 3 ]; then
-    scontrol requeue $SLURM_JOB_ID
+    scontrol requeue $SLURM_JOB_ID && sleep 60  # Slurm ends this script meanwhile: its own end would be the job's
   else
     echo "not requeued: 3 starts brought no update" >&2
   fi

@@ -69,7 +69,8 @@ TEST(BatchScript, ThreeStartsWithoutAnUpdateAreTheLast) {
   job.folder = folder;
   job.output_dir = std::string(folder) + "/out";
   const auto start = [&](int number, const std::string& rank_does) {
-    return bash("srun() { " + rank_does + "; return 75; }\nscontrol() { echo \"asked: $*\"; }\n" +
+    return bash("srun() { " + rank_does +
+                "; return 75; }\nscontrol() { echo \"asked: $*\"; }\nsleep() { exit 75; }\n" +
                 "SLURM_JOB_ID=7\nSLURM_RESTART_COUNT=" + std::to_string(number) + "\n" +
                 batch_script(job));
   };

@@ -1,0 +1,139 @@
+"""A real Slurm of one node, for a test: munged, slurmctld and slurmd on this machine, in a temporary folder and on ports of their own.
+Partition `low` is preempted and requeued by partition `high`. Needs root and Debian's munge, slurmctld, slurmd and slurm-client."""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+CPUS = 4
+CONFIG = """
+ClusterName=rankwise
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SlurmdParameters=config_overrides
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=20
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+PartitionName=low Nodes={host} Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 MaxTime=60 State=UP
+PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=60 State=UP
+"""
+
+
+def missing():
+    """Why there can be no Slurm here; None: there can."""
+    if os.geteuid() != 0:
+        return "a Slurm of one's own needs root"
+    absent = [name for name in ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol") if not shutil.which(name)]
+    return f"not installed: {', '.join(absent)} (./launcher/setup --tests installs them)" if absent else None
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Slurm:
+    """A context manager; .environment is what its commands need."""
+
+    def __enter__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rankwise-slurm-"))
+        self.folder.chmod(0o755)
+        self.daemons = {}
+        host = socket.gethostname().split(".")[0]
+        for name in ("state", "spool"):
+            (self.folder / name).mkdir()
+        (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, ports=free_ports(2), cpus=CPUS))
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o400)
+        self.environment = dict(os.environ, SLURM_CONF=str(self.folder / "slurm.conf"), OMPI_ALLOW_RUN_AS_ROOT="1",
+                                OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+        try:
+            files = (f"--{name}={self.folder}/munge.{ending}"
+                     for name, ending in (("socket", "socket"), ("key-file", "key"), ("pid-file", "pid"), ("log-file", "log"), ("seed-file", "seed")))
+            self.start("munged", "--foreground", "--force", *files)
+            self.wait("munged", lambda: (self.folder / "munge.socket").exists())
+            self.start("slurmctld", "-D")
+            self.start("slurmd", "-D")
+            self.wait("an idle node", lambda: "idle" in self.run("sinfo", "-h", "-o", "%T", check=False))
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for name in ("slurmd", "slurmctld", "munged"):
+            self.stop(name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start(self, name, *words):
+        log = open(self.folder / f"{name}.out", "ab")
+        self.daemons[name] = subprocess.Popen([name, *words], env=self.environment, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+
+    def stop(self, name):
+        if daemon := self.daemons.pop(name, None):
+            daemon.kill()
+            daemon.wait(timeout=20)
+
+    def run(self, *words, check=True):
+        """What a command of Slurm prints."""
+        done = subprocess.run(list(map(str, words)), env=self.environment, capture_output=True, text=True, timeout=60)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{words[0]} {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def field(self, job, name):
+        words = dict(word.partition("=")[::2] for word in self.run("scontrol", "-o", "show", "job", job).split())
+        return words[name]
+
+    def wait(self, what, condition, seconds=60):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in self.folder.glob("slurm*.*") if log.suffix in (".log", ".out"))
+                raise AssertionError(f"no {what} within {seconds} s\n{logs}")
+            time.sleep(0.1)
+
+    def wait_for_end(self, job, seconds=180):
+        """Its state at the end. A requeued job need not wait for the minutes that Slurm would have it wait, only until the step before it has
+        gone: its PMIx socket has the name that the next one's will have."""
+        def ended():
+            state = self.field(job, "JobState")
+            if state == "PENDING" and self.field(job, "Reason") == "BeginTime" and not list((self.folder / "spool").glob(f"stepd.slurm.pmix.{job}.*")):
+                self.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+            return state in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
+
+        self.wait(f"end of job {job}", ended, seconds)
+        return self.field(job, "JobState")
