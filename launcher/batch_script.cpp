@@ -60,6 +60,10 @@ echo $starts >"$starts_file"
 
 // Slurm ends and starts this very job again.
 constexpr const char* kRequeue = R"sh(
+if [ $rc = 0 ] && [ -z "$(saved)" ]; then
+  echo "the launcher ended with 0, but there is nothing in $output_dir" >&2
+  rc=1
+fi
 if [ "$(saved)" != "$before" ]; then starts=0; fi
 echo $starts >"$starts_file"
 if [ $rc = 75 ] && [ -n "$SLURM_JOB_ID" ]; then

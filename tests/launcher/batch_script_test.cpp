@@ -85,5 +85,20 @@ TEST(BatchScript, ThreeStartsWithoutAnUpdateAreTheLast) {
   EXPECT_NE(last.err.find("not requeued: 3 starts brought no update"), std::string::npos);
 }
 
+// As srun of Slurm 22.05 does where a step cannot be launched.
+TEST(BatchScript, ALauncherThatDidNothingIsNoSuccess) {
+  BatchJob job = training();
+  char folder[] = "/tmp/rankwise-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  job.folder = folder;
+  job.output_dir = std::string(folder) + "/out";
+  const auto start = [&](const std::string& srun) {
+    return bash("srun() { " + srun + "; }\n" + batch_script(job)).code;
+  };
+  EXPECT_EQ(start("true"), 1);
+  EXPECT_EQ(
+      start("mkdir " + job.output_dir + " && touch " + job.output_dir + "/adapter_config.json"), 0);
+}
+
 }  // namespace
 }  // namespace rankwise
