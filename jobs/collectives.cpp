@@ -40,9 +40,9 @@ class Collectives : public Job {
   Outcome run(JobContext& context, Fields& fields) override;
 
  private:
-  std::vector<Trial> trials() const;  // errors: kUsage
-  void measure_ranks(JobContext& context, const std::vector<Trial>& trials);
-  void measure_threads(JobContext& context, const std::vector<Trial>& trials, int64_t ranks);
+  std::vector<Probe> probes() const;  // errors: kUsage
+  void measure_ranks(JobContext& context, const std::vector<Probe>& probes);
+  void measure_threads(JobContext& context, const std::vector<Probe>& probes, int64_t ranks);
   void take(JobContext& context, const TableRow& row);
 
   MachineOptions machine_;
@@ -71,12 +71,12 @@ void Collectives::declare(Fields& fields) {
   machine_.declare(fields);
 }
 
-std::vector<Trial> Collectives::trials() const {
+std::vector<Probe> Collectives::probes() const {
   if (max_bytes_ < min_bytes_)
     throw usage_error("--max_bytes {} is less than --min_bytes {}", max_bytes_, min_bytes_);
   for (int64_t ranks : thread_ranks_)
     if (ranks < 1 || ranks > 64) throw usage_error("--thread_ranks: {} is not 1 to 64", ranks);
-  std::vector<Trial> list;
+  std::vector<Probe> list;
   for (const std::string& collective : collectives_) {
     if (collective != "sum" && collective != "broadcast" && collective != "all_gather")
       throw usage_error("--collectives: '{}' is not one of sum, broadcast, all_gather", collective);
@@ -135,42 +135,42 @@ void Collectives::take(JobContext& context, const TableRow& row) {
   if (!json_) print(context, row);
 }
 
-void Collectives::measure_ranks(JobContext& context, const std::vector<Trial>& trials) {
+void Collectives::measure_ranks(JobContext& context, const std::vector<Probe>& probes) {
   Communicator& communicator = context.communicator;
   communicator.enter_phase("measuring collectives");
   const bool on_gpu = std::string_view(communicator.backend()) == "nccl";
-  for (const Trial& trial : trials) {
-    const Measurement measured = measure(communicator, trial, on_gpu ? context.device : at::kCPU);
-    take(context, {communicator.backend(), trial.collective, name_of(trial.type),
+  for (const Probe& probe : probes) {
+    const Measurement measured = measure(communicator, probe, on_gpu ? context.device : at::kCPU);
+    take(context, {communicator.backend(), probe.collective, name_of(probe.type),
                    communicator.world().ranks, measured});
   }
 }
 
 // Threads of the first process; the other processes wait after each row.
-void Collectives::measure_threads(JobContext& context, const std::vector<Trial>& trials,
+void Collectives::measure_threads(JobContext& context, const std::vector<Probe>& probes,
                                   int64_t ranks) {
-  for (const Trial& trial : trials) {
+  for (const Probe& probe : probes) {
     Measurement measured;
     together(context.communicator, "measuring collectives over threads", [&] {
       if (context.communicator.world().rank != 0) return;
       run_as_threads(static_cast<int>(ranks), [&](Communicator& threads) {
-        const Measurement here = measure(threads, trial);
+        const Measurement here = measure(threads, probe);
         if (threads.world().rank == 0) measured = here;
       });
     });
     take(context,
-         {"threads", trial.collective, name_of(trial.type), static_cast<int>(ranks), measured});
+         {"threads", probe.collective, name_of(probe.type), static_cast<int>(ranks), measured});
   }
 }
 
 Outcome Collectives::run(JobContext& context, Fields&) {
   context.communicator.limit_waits(machine_.hang_timeout);
   at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
-  std::vector<Trial> trials;
-  together(context.communicator, "checking the options", [&] { trials = this->trials(); });
+  std::vector<Probe> probes;
+  together(context.communicator, "checking the options", [&] { probes = this->probes(); });
   if (!json_) print_head(context);
-  measure_ranks(context, trials);
-  for (const int64_t ranks : thread_ranks_) measure_threads(context, trials, ranks);
+  measure_ranks(context, probes);
+  for (const int64_t ranks : thread_ranks_) measure_threads(context, probes, ranks);
   if (json_) context.out << pretty(as_json(rows_, wrong_)) << std::endl;
   together(context.communicator, "checking collectives", [&] {
     if (wrong_ > 0) throw communication_error("{} elements are wrong: see the table", wrong_);

@@ -45,34 +45,34 @@ double bus_factor(const std::string& collective, int ranks) {
   return collective == "sum" ? 2 * others : others;
 }
 
-Measurement measure(Communicator& communicator, const Trial& trial, at::Device device) {
+Measurement measure(Communicator& communicator, const Probe& probe, at::Device device) {
   const int rank = communicator.world().rank, ranks = communicator.world().ranks;
-  const int64_t parts = trial.collective == "all_gather" ? ranks : 1;
-  const auto item = static_cast<int64_t>(c10::elementSize(trial.type));
-  const int64_t elements = std::max<int64_t>(1, trial.bytes / (item * parts));
-  Attempt call{known_numbers(rank, elements, trial.type).to(device), {}};
-  at::Tensor expected = expected_of(trial.collective, 0, ranks, call.mine);
+  const int64_t parts = probe.collective == "all_gather" ? ranks : 1;
+  const auto item = static_cast<int64_t>(c10::elementSize(probe.type));
+  const int64_t elements = std::max<int64_t>(1, probe.bytes / (item * parts));
+  Attempt call{known_numbers(rank, elements, probe.type).to(device), {}};
+  at::Tensor expected = expected_of(probe.collective, 0, ranks, call.mine);
   int64_t wrong = 0;
   double seconds = 0;
-  for (int64_t i = 0; i < trial.warmup_iterations + trial.iterations; ++i) {
+  for (int64_t i = 0; i < probe.warmup_iterations + probe.iterations; ++i) {
     call.from = static_cast<int>(i % ranks);
-    const bool sends = trial.collective == "sum" || call.from == rank;
+    const bool sends = probe.collective == "sum" || call.from == rank;
     call.result = at::Tensor();  // before another is made
-    if (trial.collective != "all_gather")
+    if (probe.collective != "all_gather")
       call.result = sends ? call.mine.clone() : at::zeros_like(call.mine);
-    const double took = timed_call(communicator, trial.collective, call);
-    if (i >= trial.warmup_iterations) seconds += took;
-    if (trial.collective == "broadcast")
-      expected = expected_of(trial.collective, call.from, ranks, call.mine);
+    const double took = timed_call(communicator, probe.collective, call);
+    if (i >= probe.warmup_iterations) seconds += took;
+    if (probe.collective == "broadcast")
+      expected = expected_of(probe.collective, call.from, ranks, call.mine);
     wrong += wrong_elements(call.result, expected);
   }
   const at::Tensor all = communicator.all_gather(at::tensor(
-      {static_cast<double>(wrong), seconds / static_cast<double>(trial.iterations)}, at::kDouble));
+      {static_cast<double>(wrong), seconds / static_cast<double>(probe.iterations)}, at::kDouble));
   Measurement result{.bytes = elements * item * parts,
                      .wrong = static_cast<int64_t>(all.select(1, 0).sum().item<double>()),
                      .seconds = all.select(1, 1).max().item<double>()};
   result.algorithm_bandwidth = static_cast<double>(result.bytes) / result.seconds;
-  result.bus_bandwidth = result.algorithm_bandwidth * bus_factor(trial.collective, ranks);
+  result.bus_bandwidth = result.algorithm_bandwidth * bus_factor(probe.collective, ranks);
   return result;
 }
 

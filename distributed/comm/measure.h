@@ -9,7 +9,7 @@
 
 namespace rankwise {
 
-struct Trial {
+struct Probe {
   std::string collective;  // sum, broadcast or all_gather
   at::ScalarType type;
   int64_t bytes;  // of a rank's tensor; all_gather: of the result. Rounded down to whole elements
@@ -28,6 +28,6 @@ struct Measurement {
 double bus_factor(const std::string& collective, int ranks);
 
 // Collective; the result is the same on all ranks. Broadcasts come from each rank in turn.
-Measurement measure(Communicator& communicator, const Trial& trial, at::Device device = at::kCPU);
+Measurement measure(Communicator& communicator, const Probe& probe, at::Device device = at::kCPU);
 
 }  // namespace rankwise
