@@ -259,6 +259,18 @@ Outcome Finetune::train(JobContext& context, Fields& fields, const Setup& setup,
   return outcome;
 }
 
+OwnTraining own_training(const Fields& given, const std::map<std::string, std::string>& settings) {
+  OwnTraining own;
+  own.finetune->declare(own.fields);
+  for (const Field& field : given.all()) {
+    if (Field* same = field.given() ? own.fields.find(field.name()) : nullptr)
+      same->set(field.text());
+  }
+  own.fields.at("task_type").set(given.find("task_type")->text());
+  for (const auto& [option, value] : settings) own.fields.at(option).set(value);
+  return own;
+}
+
 std::unique_ptr<Job> make_finetune() { return std::make_unique<Finetune>(); }
 
 }  // namespace rankwise

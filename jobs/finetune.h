@@ -61,4 +61,12 @@ class Finetune : public Job {
   MachineOptions machine_;
 };
 
+// One of several trainings of a verb: with the options that were given to the verb, then `settings`
+// (option → text). Errors: kUsage.
+struct OwnTraining {
+  std::unique_ptr<Finetune> finetune = std::make_unique<Finetune>();
+  Fields fields;
+};
+OwnTraining own_training(const Fields& given, const std::map<std::string, std::string>& settings);
+
 }  // namespace rankwise

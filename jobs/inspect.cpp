@@ -2,6 +2,7 @@
 // only config.json.
 #include "jobs/method_options.h"
 #include "jobs/overview.h"
+#include "jobs/scaling/cluster.h"
 #include "jobs/setup.h"
 
 namespace rankwise {
@@ -19,17 +20,20 @@ class Inspect : public Job {
     fields.group("plan");
     fields.add("per_device_train_batch_size", unit_rows_, "rows of a unit").at_least(1);
     fields.add("max_length", length_, "tokens of a row").at_least(1);
+    cluster_.declare(fields);
     fields.add("json", json_, "for machines");
   }
   Outcome run(JobContext& context, Fields& fields) override;
 
  private:
+  std::vector<ClusterPrediction> predictions(const Footprint& size) const;
   void print(JobContext& context, const AdaptedModel& model) const;
   Json as_json(const AdaptedModel& model) const;
 
   ModelOptions model_;
   MethodOptions method_;
   std::optional<int64_t> num_labels_;
+  ClusterOptions cluster_;
   int64_t unit_rows_ = 8, length_ = 128;
   bool json_ = false;
 };
@@ -62,6 +66,12 @@ Outcome Inspect::run(JobContext& context, Fields& fields) {
   return Outcome::kDone;
 }
 
+// Empty where none are asked for.
+std::vector<ClusterPrediction> Inspect::predictions(const Footprint& size) const {
+  if (!cluster_.nodes) return {};
+  return predict_cluster(cluster_, size, unit_rows_, unit_rows_ * length_);
+}
+
 void Inspect::print(JobContext& context, const AdaptedModel& model) const {
   for (const Method::Target& target : model.targets())
     context.out << fmt::format("{:<60} {:>12}\n", target.path, target.parameters);
@@ -74,8 +84,10 @@ void Inspect::print(JobContext& context, const AdaptedModel& model) const {
                      readable_bytes(size.base_bytes_per_node),
                      readable_bytes(size.adapter_bytes_per_rank), unit_rows_, length_,
                      readable_bytes(size.activation_bytes_per_rank),
-                     readable_bytes(size.reduction_bytes_per_update))
-              << std::flush;
+                     readable_bytes(size.reduction_bytes_per_update));
+  if (const auto predicted = predictions(size); !predicted.empty())
+    context.out << "\n" << cluster_table(predicted);
+  context.out << std::flush;
 }
 
 Json Inspect::as_json(const AdaptedModel& model) const {
@@ -84,13 +96,15 @@ Json Inspect::as_json(const AdaptedModel& model) const {
     targets.push_back({{"module", target.path}, {"parameters", target.parameters}});
   const Footprint size = footprint(model, unit_rows_ * length_);
   const ParameterCounts counts = model.counts();
-  return {{"targets", targets},
-          {"trainable_params", counts.trainable},
-          {"all_params", counts.all},
-          {"base_bytes_per_node", size.base_bytes_per_node},
-          {"adapter_bytes_per_rank", size.adapter_bytes_per_rank},
-          {"activation_bytes_per_rank", size.activation_bytes_per_rank},
-          {"reduction_bytes_per_update", size.reduction_bytes_per_update}};
+  Json json = {{"targets", targets},
+               {"trainable_params", counts.trainable},
+               {"all_params", counts.all},
+               {"base_bytes_per_node", size.base_bytes_per_node},
+               {"adapter_bytes_per_rank", size.adapter_bytes_per_rank},
+               {"activation_bytes_per_rank", size.activation_bytes_per_rank},
+               {"reduction_bytes_per_update", size.reduction_bytes_per_update}};
+  if (cluster_.nodes) json["cluster"] = cluster_json(predictions(size));
+  return json;
 }
 
 }  // namespace

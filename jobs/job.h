@@ -30,6 +30,12 @@ class Progress {
   virtual void finish() = 0;
 };
 
+class NoProgress : public Progress {
+ public:
+  void show(int64_t, int64_t, const std::string&) override {}
+  void finish() override {}
+};
+
 struct JobContext {
   Communicator& communicator;
   const std::atomic<bool>& stop;  // set by a signal
@@ -50,6 +56,18 @@ struct JobContext {
   bool on_mixed_processors() const {
     return std::adjacent_find(processors.begin(), processors.end(), std::not_equal_to<>()) !=
            processors.end();
+  }
+  // For a job inside this one, on a part of the ranks (Communicator::split).
+  JobContext of_group(Communicator& group, Log& own_log, Progress& own_progress) const {
+    JobContext own{group, stop, deadline, own_log, own_progress, out};
+    own.version = version;
+    own.hub_cache = hub_cache;
+    own.started = started;
+    own.device = device;
+    own.device_kind = device_kind;
+    own.default_threads = default_threads;
+    own.processors = processors;
+    return own;
   }
   bool stop_requested() const {
     return stop.load() || (deadline && std::chrono::steady_clock::now() >= *deadline);

@@ -17,18 +17,6 @@ namespace fs = std::filesystem;
 constexpr double kLockPatienceSeconds = 10;
 constexpr double kNoLimitSeconds = 1e9;  // one training may take much longer than another
 
-class NoProgress : public Progress {
- public:
-  void show(int64_t, int64_t, const std::string&) override {}
-  void finish() override {}
-};
-
-// One training with its options.
-struct Tried {
-  std::unique_ptr<Finetune> finetune = std::make_unique<Finetune>();
-  Fields fields;
-};
-
 class Sweep : public Job {
  public:
   void declare(Fields& fields) override {
@@ -45,7 +33,7 @@ class Sweep : public Job {
 
  private:
   void read(const Fields& fields);
-  Tried tried(const Trial& trial, const Fields& fields) const;
+  OwnTraining tried(const Trial& trial, const Fields& fields) const;
   std::vector<size_t> longest_first(const Fields& fields) const;
   void train_some(JobContext& context, const Fields& fields, const Setup& setup,
                   const Finetune::Loaded& loaded);
@@ -82,25 +70,16 @@ void Sweep::read(const Fields& fields) {
   }
 }
 
-// The options that were given for all, then the training's own.
-Tried Sweep::tried(const Trial& trial, const Fields& fields) const {
-  Tried tried;
-  tried.finetune->declare(tried.fields);
-  for (const Field& field : fields.all()) {
-    if (Field* own = field.given() ? tried.fields.find(field.name()) : nullptr)
-      own->set(field.text());
-  }
-  tried.fields.at("task_type").set(fields.find("task_type")->text());
-  for (const auto& [option, value] : trial.settings) tried.fields.at(option).set(value);
-  tried.fields.at("output_dir")
-      .set((fs::path(common_.training().output_dir) / trial.name).string());
-  return tried;
+OwnTraining Sweep::tried(const Trial& trial, const Fields& fields) const {
+  std::map<std::string, std::string> settings = trial.settings;
+  settings["output_dir"] = (fs::path(common_.training().output_dir) / trial.name).string();
+  return own_training(fields, settings);
 }
 
 std::vector<size_t> Sweep::longest_first(const Fields& fields) const {
   std::vector<double> rows;
   for (const Trial& trial : trials_) {
-    const Tried tried = this->tried(trial, fields);
+    const OwnTraining tried = this->tried(trial, fields);
     const TrainingOptions& options = tried.finetune->training();
     const auto batch = static_cast<double>(options.global_batch_size.value_or(1));
     rows.push_back(options.max_steps > 0
@@ -117,7 +96,7 @@ std::vector<size_t> Sweep::longest_first(const Fields& fields) const {
 void Sweep::train(JobContext& context, size_t number, const Fields& fields, const Setup& setup,
                   const Finetune::Loaded& loaded) {
   TrialResult& result = results_[number];
-  Tried training = tried(trials_[number], fields);
+  OwnTraining training = tried(trials_[number], fields);
   try {
     Finetune::Start start = training.finetune->open(context);
     const Outcome outcome =
@@ -142,20 +121,7 @@ void Sweep::train_some(JobContext& context, const Fields& fields, const Setup& s
         all.split(static_cast<int>(int64_t{all.world().rank} * groups / ranks));
     SilentLog silent;
     NoProgress no_progress;
-    JobContext own{*group,
-                   context.stop,
-                   context.deadline,
-                   silent,
-                   no_progress,
-                   context.out,
-                   false,
-                   context.version,
-                   context.hub_cache,
-                   context.started,
-                   context.device,
-                   context.device_kind,
-                   context.default_threads,
-                   context.processors};
+    JobContext own = context.of_group(*group, silent, no_progress);
     try {
       while (const std::optional<size_t> number = queue.next(*group)) {
         context.log.info("{} of {} trainings: {}", *number + 1, trials_.size(),

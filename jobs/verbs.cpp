@@ -11,6 +11,7 @@ std::unique_ptr<Job> make_inspect();
 std::unique_ptr<Job> make_prepare();
 std::unique_ptr<Job> make_sweep();
 std::unique_ptr<Job> make_collectives();
+std::unique_ptr<Job> make_scaling();
 std::unique_ptr<Job> make_convert();
 
 const std::vector<Verb>& verbs() {
@@ -23,6 +24,9 @@ const std::vector<Verb>& verbs() {
        make_inspect},
       {"prepare", "tokenise text into HDF5 token stores that take its place", make_prepare},
       {"sweep", "many adapter trainings over one frozen base in one job", make_sweep},
+      {"scaling",
+       "the same training on the first 1, 2, … ranks of one job: time, efficiency, a fit",
+       make_scaling},
       {"collectives", "every collective, backend and size: time, bandwidth, wrong elements",
        make_collectives},
       {"convert", "adapter folder to and from GGUF (llama.cpp); checkpoint to adapter folder",

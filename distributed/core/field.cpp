@@ -169,6 +169,13 @@ Field& Field::default_text(std::string text) {
   return *this;
 }
 
+Field& Field::preset(std::string_view text) {
+  set(text);
+  given_ = false;
+  default_ = this->text();
+  return *this;
+}
+
 void Field::become(Field other) {
   other.group_ = group_;
   if (given_) other.set(text());

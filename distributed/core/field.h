@@ -31,6 +31,7 @@ class Field {
   Field& one_of(std::vector<std::string> choices);
   Field& changes_result();                // a resumed run must have the same value
   Field& default_text(std::string text);  // what --help shows where the default is worked out later
+  Field& preset(std::string_view text);   // another default than the value declared
 
   const std::string& name() const { return name_; }
   const std::string& help() const { return help_; }

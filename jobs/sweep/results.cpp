@@ -3,15 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <set>
 
 #include "jobs/training/report.h"
 
 namespace rankwise {
 namespace {
-
-using TableRow = std::vector<std::string>;
 
 std::string number_text(const Json& value) {
   if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
@@ -24,8 +21,7 @@ bool shown(const std::string& metric) {
 }
 
 // The first is the head.
-std::vector<TableRow> rows_of(const std::vector<Trial>& trials,
-                              const std::vector<TrialResult>& results) {
+TableRows rows_of(const std::vector<Trial>& trials, const std::vector<TrialResult>& results) {
   std::set<std::string> options, metrics;
   for (const Trial& trial : trials) {
     for (const auto& [option, value] : trial.settings) options.insert(option);
@@ -35,13 +31,13 @@ std::vector<TableRow> rows_of(const std::vector<Trial>& trials,
       if (shown(metric)) metrics.insert(metric);
     }
   }
-  TableRow head = {"training"};
+  std::vector<std::string> head = {"training"};
   head.insert(head.end(), options.begin(), options.end());
   head.emplace_back("status");
   head.insert(head.end(), metrics.begin(), metrics.end());
-  std::vector<TableRow> rows = {head};
+  TableRows rows = {head};
   for (size_t i = 0; i < trials.size(); ++i) {
-    TableRow row = {trials[i].name.substr(0, trials[i].name.find('-'))};
+    std::vector<std::string> row = {trials[i].name.substr(0, trials[i].name.find('-'))};
     for (const std::string& option : options) {
       const auto value = trials[i].settings.find(option);
       row.push_back(value == trials[i].settings.end() ? "" : value->second);
@@ -54,18 +50,10 @@ std::vector<TableRow> rows_of(const std::vector<Trial>& trials,
   return rows;
 }
 
-std::vector<Json> lines_of(const std::filesystem::path& file) {
-  std::vector<Json> lines;
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);)
-    lines.push_back(parse_json(line, file.string(), ErrorKind::kModel));
-  return lines;
-}
-
 }  // namespace
 
 void read_metrics(const std::filesystem::path& folder, TrialResult& result) {
-  result.log_history = lines_of(folder / "metrics.jsonl");
+  result.log_history = read_metrics_file(folder / "metrics.jsonl");
   for (const Json& line : result.log_history) {
     for (const auto& [name, value] : line.items()) result.metrics[name] = value;
   }
@@ -73,19 +61,7 @@ void read_metrics(const std::filesystem::path& folder, TrialResult& result) {
 
 std::string results_table(const std::vector<Trial>& trials,
                           const std::vector<TrialResult>& results) {
-  const std::vector<TableRow> rows = rows_of(trials, results);
-  std::vector<size_t> widths(rows.front().size(), 0);
-  for (const TableRow& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const TableRow& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i)
-      line += fmt::format("{}{:<{}}", i == 0 ? "" : "  ", row[i], widths[i]);
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return text;
+  return text_table(rows_of(trials, results));
 }
 
 Json results_json(const std::vector<Trial>& trials, const std::vector<TrialResult>& results) {

@@ -41,4 +41,12 @@ void MetricsFile::write(const Json& line) {
   append_to_file(file_, line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
+std::vector<Json> read_metrics_file(const std::filesystem::path& file) {
+  std::vector<Json> lines;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);)
+    lines.push_back(parse_json(line, file.string(), ErrorKind::kModel));
+  return lines;
+}
+
 }  // namespace rankwise

@@ -54,6 +54,9 @@ class MetricsFile {
   std::filesystem::path file_;
 };
 
+// Its lines. Errors: kModel: a damaged one.
+std::vector<Json> read_metrics_file(const std::filesystem::path& file);
+
 // events.out.tfevents.<time>.<host>.<pid>.<number> with scalar summaries (TFRecord framing, masked
 // CRC32C; Event and Summary protocol buffers). Tags as Trainer's callback names them: train/loss,
 // eval/accuracy … A resumed run makes a new file, which voids what earlier ones say of later steps.
@@ -81,6 +84,13 @@ bool is_metric(const std::string& key);
 std::string report_html(const std::string& title, const TrainerState& state, const Json& settings,
                         const Json& summary);
 
+// The first row is the head. Text for a terminal: columns padded, two spaces apart.
+using TableRows = std::vector<std::vector<std::string>>;
+std::string text_table(const TableRows& rows);
+// A page of that table and charts (line_chart).
+std::string table_html(const std::string& title, const TableRows& rows,
+                       const std::vector<std::string>& charts);
+
 struct NamedHistory {
   std::string name;
   std::vector<Json> log_history;
@@ -88,8 +98,7 @@ struct NamedHistory {
 
 // The same for several runs: their table, the first row its head, and their losses and metrics side
 // by side.
-std::string comparison_html(const std::string& title,
-                            const std::vector<std::vector<std::string>>& rows,
+std::string comparison_html(const std::string& title, const TableRows& rows,
                             const std::vector<NamedHistory>& histories);
 
 }  // namespace rankwise

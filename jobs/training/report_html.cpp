@@ -125,9 +125,23 @@ std::string report_html(const std::string& title, const TrainerState& state, con
                                  charts(state.log_history), table("Settings", settings)));
 }
 
-std::string comparison_html(const std::string& title,
-                            const std::vector<std::vector<std::string>>& rows,
-                            const std::vector<NamedHistory>& histories) {
+std::string text_table(const TableRows& rows) {
+  std::vector<size_t> widths(rows.front().size(), 0);
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i)
+      line += fmt::format("{}{:<{}}", i == 0 ? "" : "  ", row[i], widths[i]);
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+std::string table_html(const std::string& title, const TableRows& rows,
+                       const std::vector<std::string>& charts) {
   std::string body = "<table>\n";
   for (size_t i = 0; i < rows.size(); ++i) {
     body += "<tr>";
@@ -136,6 +150,12 @@ std::string comparison_html(const std::string& title,
     body += "</tr>\n";
   }
   body += "</table>\n<div class=charts>\n";
+  for (const std::string& chart : charts) body += chart;
+  return page(title, body + "</div>\n");
+}
+
+std::string comparison_html(const std::string& title, const TableRows& rows,
+                            const std::vector<NamedHistory>& histories) {
   std::map<std::string, std::vector<Series>> by_key;
   for (const NamedHistory& history : histories) {
     for (auto& [key, series] : series_by_key(history.log_history)) {
@@ -143,11 +163,12 @@ std::string comparison_html(const std::string& title,
       by_key[key].push_back(series);
     }
   }
+  std::vector<std::string> charts;
   for (const auto& [key, series] : by_key) {
     if (key == "loss" || (key.starts_with("eval_") && is_metric(key)))
-      body += line_chart(key, "step", series);
+      charts.push_back(line_chart(key, "step", series));
   }
-  return page(title, body + "</div>\n");
+  return table_html(title, rows, charts);
 }
 
 }  // namespace rankwise

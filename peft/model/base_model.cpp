@@ -281,6 +281,8 @@ std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
   return weights;
 }
 
+int64_t shared_bytes(const BaseWeights& weights) { return static_cast<int64_t>(weights.bytes); }
+
 BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOptions& options,
                      uint64_t seed) {
   MappedSource source(weights->placed, weights->memory->bytes(), seed);

@@ -53,6 +53,8 @@ std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
                                                 const BuildOptions& options,
                                                 const Precision& precision);
 
+int64_t shared_bytes(const BaseWeights& weights);  // of the node's copy
+
 // A model on these weights, which were loaded for the same options; several may share them. `seed`
 // draws a head that the files lack.
 BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOptions& options,
