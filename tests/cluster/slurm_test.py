@@ -1,6 +1,7 @@
 """Jobs that `rankwise submit` makes, under a real Slurm: they are preempted, cut by their time limit or lose their node, and end with the
 bytes of a run that nothing disturbed, without anybody's help."""
 
+import os
 import pathlib
 import shutil
 import signal
@@ -35,9 +36,9 @@ class UnderSlurm(unittest.TestCase):
                 "--per_device_train_batch_size", 3, "--global_batch_size", 15, "--lora_dropout", 0.1, "--logging_steps", 20, "--save_steps", 100,
                 "--threads", 1)
 
-    def submit(self, name, *options, ranks=2):
+    def submit(self, name, *options, ranks=2, words=()):
         words = [support.BINARY, "submit", "--ntasks_per_node", ranks, "--partition", "low", "--output", self.folder / f"{name}.log", *options,
-                 *self.options(name)]
+                 *(words or self.options(name))]
         done = subprocess.run(list(map(str, words)), env=self.cluster.environment, capture_output=True, text=True, timeout=60)
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
@@ -74,6 +75,42 @@ class UnderSlurm(unittest.TestCase):
         self.cluster.run("scancel", "--signal=USR1", job)
         self.cluster.wait("restart", lambda: int(self.cluster.field(job, "Restarts")) > 0)
         self.assert_undisturbed_bytes("asked", job)
+
+    def test_a_time_limit_is_not_reached(self):
+        """Ranks are held until some seconds before the end of the shortest limit that Slurm has."""
+        job = self.submit("limited", "--launcher", "srun", "--time", 1, "--send").strip()
+        self.wait_for_updates("limited")
+        self.cluster.signal(signal.SIGSTOP, "rankwise")
+        self.cluster.wait("end of the limit to come near", lambda: self.cluster.seconds_left(job) < 20, 90)
+        self.cluster.signal(signal.SIGCONT, "rankwise")
+        self.cluster.wait("restart", lambda: int(self.cluster.field(job, "Restarts")) > 0)
+        self.assert_undisturbed_bytes("limited", job)
+        self.assertIn("going on after update", (self.folder / "limited.log").read_text())
+
+    def test_a_node_that_fails(self):
+        """What was saved before is there; Slurm itself requeues the job when it misses the node."""
+        job = self.submit("node", "--launcher", "srun", "--time", 20, "--send").strip()
+        self.cluster.wait("checkpoint", lambda: list((self.folder / "node").glob("checkpoint-*[0-9]")), 90)
+        self.cluster.lose_node()
+        self.cluster.wait("requeue", lambda: self.cluster.field(job, "JobState") == "PENDING", 90)
+        self.cluster.boot_node()
+        self.assert_undisturbed_bytes("node", job)
+        self.assertIn("going on after update", (self.folder / "node.log").read_text())
+
+    def test_the_jobs_of_an_array_are_trainings_of_their_own(self):
+        words = [word if word != self.folder / "array" else f"{word}-%a" for word in self.options("array")]
+        job = self.submit("array", "--launcher", "srun", "--time", 20, "--array", "0-1", "--send", ranks=1, words=words).strip()
+        for number in range(2):
+            self.assertEqual("COMPLETED", self.cluster.wait_for_end(f"{job}_{number}"))
+            self.assertEqual(*(support.digest(self.folder / name / "adapter_model.safetensors") for name in ("undisturbed", f"array-{number}")))
+
+    def test_a_rank_that_is_killed_is_started_again_within_the_job(self):
+        job = self.submit("restarted", "--launcher", "srun", "--time", 20, "--max_restarts", 2, "--send").strip()
+        self.cluster.wait("checkpoint", lambda: list((self.folder / "restarted").glob("checkpoint-*[0-9]")), 90)
+        os.kill(self.cluster.processes("rankwise")[0], signal.SIGKILL)
+        self.assert_undisturbed_bytes("restarted", job)
+        self.assertEqual("0", self.cluster.field(job, "Restarts"))
+        self.assertIn("going on after update", (self.folder / "restarted.log").read_text())
 
     def test_jobs_of_a_chain_may_grow_and_shrink(self):
         before = self.submit("chain", "--launcher", "srun", "--time", 20, "--send", ranks=3).strip()

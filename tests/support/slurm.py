@@ -1,9 +1,12 @@
 """A real Slurm of one node, for a test: munged, slurmctld and slurmd on this machine, in a temporary folder and on ports of their own.
 Partition `low` is preempted and requeued by partition `high`. Needs root and Debian's munge, slurmctld, slurmd and slurm-client."""
 
+import contextlib
+import datetime
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +29,7 @@ SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
+TmpFS={folder}/tmp
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -71,7 +75,7 @@ class Slurm:
         self.folder.chmod(0o755)
         self.daemons = {}
         host = socket.gethostname().split(".")[0]
-        for name in ("state", "spool"):
+        for name in ("state", "spool", "tmp"):
             (self.folder / name).mkdir()
         (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, ports=free_ports(2), cpus=CPUS))
         key = self.folder / "munge.key"
@@ -107,6 +111,37 @@ class Slurm:
             daemon.kill()
             daemon.wait(timeout=20)
 
+    def processes(self, name=""):
+        """Numbers of what slurmd has started, stepds and jobs; of programs of that name only."""
+        own = {daemon.pid for daemon in self.daemons.values()}
+        ours = f"SLURM_CONF={self.folder}/slurm.conf".encode()
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                started_here = ours in (process / "environ").read_bytes().split(b"\0") and int(process.name) not in own
+                if started_here and name in (process / "comm").read_text():
+                    found.append(int(process.name))
+            except OSError:  # it has ended
+                continue
+        return found
+
+    def signal(self, number, name=""):
+        for process in self.processes(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def lose_node(self):
+        """As if its power went: slurmd and all that it had started."""
+        self.stop("slurmd")
+        self.wait("end of the node's processes", lambda: self.signal(signal.SIGKILL) or not self.processes())
+
+    def boot_node(self):
+        """It comes back as nodes without disks do: nothing of what steps had kept there."""
+        for name in ("spool", "tmp"):
+            shutil.rmtree(self.folder / name)
+            (self.folder / name).mkdir()
+        self.start("slurmd", "-D")
+
     def run(self, *words, check=True):
         """What a command of Slurm prints."""
         done = subprocess.run(list(map(str, words)), env=self.environment, capture_output=True, text=True, timeout=60)
@@ -125,6 +160,10 @@ class Slurm:
                 logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in self.folder.glob("slurm*.*") if log.suffix in (".log", ".out"))
                 raise AssertionError(f"no {what} within {seconds} s\n{logs}")
             time.sleep(0.1)
+
+    def seconds_left(self, job):
+        end = datetime.datetime.strptime(self.field(job, "EndTime"), "%Y-%m-%dT%H:%M:%S")
+        return (end - datetime.datetime.now()).total_seconds()
 
     def wait_for_end(self, job, seconds=180):
         """Its state at the end. A requeued job need not wait for the minutes that Slurm would have it wait, only until the step before it has
