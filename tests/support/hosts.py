@@ -1,12 +1,19 @@
 """Hosts on one machine: network namespaces with host names and addresses of their own, on one bridge. Open MPI takes each for a node,
-and starts its daemons there by an agent in place of ssh. A link can be cut, narrowed (tc tbf) and delayed (a relay, delayed_link.py).
-Needs root, iproute2 and a kernel with veth, bridges and network namespaces."""
+and starts its daemons there by an agent in place of ssh. A host can be cut off, two be given a slow link (delayed_link.py). Needs root,
+iproute2, /dev/net/tun and a kernel with veth, bridges and network namespaces."""
 
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
+
+import delayed_link
+
+TUNED = """echo reno >/proc/sys/net/ipv4/tcp_congestion_control
+echo 4096 4194304 33554432 >/proc/sys/net/ipv4/tcp_rmem
+"""  # for a link: a window of its rate times its round trip from the start, and no probing of either later
 
 ENTER = """#!/bin/sh
 # {0} HOST COMMAND…: runs the command on the host, as ssh would
@@ -19,9 +26,11 @@ def missing():
     """Why there can be no hosts here; None: there can."""
     if os.geteuid() != 0:
         return "hosts as network namespaces need root"
-    for program in ("ip", "tc", "nsenter", "unshare"):
+    for program in ("ip", "nsenter", "unshare"):
         if not shutil.which(program):
             return f"hosts as network namespaces need {program}"
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "slow links between hosts need /dev/net/tun"
     name = f"rw{os.getpid()}t"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:
         return "this kernel or container allows no network namespaces"
@@ -41,6 +50,7 @@ class Hosts:
     def __init__(self, count):
         self.names = [f"n{i}" for i in range(count)]
         self.prefix = f"rw{os.getpid()}"
+        self.links = []
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rankwise-hosts-"))
@@ -61,6 +71,8 @@ class Hosts:
         return self
 
     def __exit__(self, *_):
+        for link in self.links:
+            link.communicate()
         for name in self.names:
             subprocess.run(["ip", "netns", "delete", self.prefix + name], capture_output=True)
             subprocess.run(["ip", "link", "delete", self._port(name)], capture_output=True)
@@ -82,11 +94,21 @@ class Hosts:
     def cut(self, host):
         self._ip("link", "set", self._port(self.names[host]), "down")
 
-    def narrow(self, host, bits_per_second):
-        """What the host sends, and what it gets, passes a token bucket of this rate."""
-        shape = ["root", "tbf", "rate", f"{bits_per_second}bit", "burst", str(max(65536, bits_per_second // 8 // 250)), "latency", "400ms"]
-        subprocess.run(["tc", "qdisc", "replace", "dev", self._port(self.names[host]), *shape], check=True)
-        subprocess.run(["tc", "-n", self.prefix + self.names[host], "qdisc", "replace", "dev", "eth0", *shape], check=True)
+    def link(self, a, b, bits_per_second, delay):
+        """All between the two hosts passes a link of its own (delayed_link.py), whose delay is in seconds one way; their addresses
+        stay. Returns its process."""
+        ends = [f"{self.prefix}l{a}{b}", f"{self.prefix}l{b}{a}"]
+        words = [sys.executable, pathlib.Path(__file__).parent / "delayed_link.py", *ends, str(bits_per_second), str(delay)]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.links.append(process)
+        assert process.stdout.readline() == "up\n", "the link did not start"
+        for here, there, end in ((a, b, ends[0]), (b, a, ends[1])):
+            space = self.prefix + self.names[here]
+            self._ip("link", "set", end, "netns", space)
+            self._ip("-n", space, "link", "set", end, "mtu", str(delayed_link.MTU), "up")
+            self._ip("netns", "exec", space, "sh", "-ec", TUNED)
+            self._ip("-n", space, "route", "add", self._address(there), "dev", end, "src", self._address(here))
+        return process
 
     def processes(self):
         """Numbers of the processes that run on the hosts."""
