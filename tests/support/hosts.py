@@ -1,6 +1,6 @@
 """Hosts on one machine: network namespaces with host names and addresses of their own, on one bridge. Open MPI takes each for a node,
 and starts its daemons there by an agent in place of ssh. A host can be cut off, two be given a slow link (delayed_link.py). Needs root,
-iproute2, /dev/net/tun and a kernel with veth, bridges and network namespaces."""
+iproute2 and a kernel with veth, bridges and network namespaces."""
 
 import os
 import pathlib
@@ -29,13 +29,15 @@ def missing():
     for program in ("ip", "nsenter", "unshare"):
         if not shutil.which(program):
             return f"hosts as network namespaces need {program}"
-    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        return "slow links between hosts need /dev/net/tun"
     name = f"rw{os.getpid()}t"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode != 0:
         return "this kernel or container allows no network namespaces"
     subprocess.run(["ip", "netns", "delete", name], check=True)
     return None
+
+
+def missing_for_links():
+    return missing() or (None if os.access("/dev/net/tun", os.R_OK | os.W_OK) else "slow links between hosts need /dev/net/tun")
 
 
 def keepalives(hang_timeout):
@@ -54,7 +56,7 @@ class Hosts:
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="rankwise-hosts-"))
-        lines = ["127.0.0.1 localhost", *(f"{self._address(i)} {name}" for i, name in enumerate(self.names))]
+        lines = ["127.0.0.1 localhost", *(f"{self.address(i)} {name}" for i, name in enumerate(self.names))]
         (self.folder / "hosts").write_text("\n".join(lines) + "\n")
         self.agent = self.folder / "enter"
         self.agent.write_text(ENTER.format("enter", prefix=self.prefix, folder=self.folder))
@@ -66,7 +68,7 @@ class Hosts:
             self._ip("netns", "add", space)
             self._ip("link", "add", self._port(name), "type", "veth", "peer", "name", "eth0", "netns", space)
             self._ip("link", "set", self._port(name), "master", self._bridge, "up")
-            for words in (["addr", "add", f"{self._address(i)}/24", "dev", "eth0"], ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
+            for words in (["addr", "add", f"{self.address(i)}/24", "dev", "eth0"], ["link", "set", "eth0", "up"], ["link", "set", "lo", "up"]):
                 self._ip("-n", space, *words)
         return self
 
@@ -92,6 +94,7 @@ class Hosts:
         return [str(self.agent), self.names[host], *(f"'{word}'" for word in map(str, words))]
 
     def cut(self, host):
+        """Off the bridge: it keeps its slow links."""
         self._ip("link", "set", self._port(self.names[host]), "down")
 
     def link(self, a, b, bits_per_second, delay):
@@ -107,7 +110,7 @@ class Hosts:
             self._ip("link", "set", end, "netns", space)
             self._ip("-n", space, "link", "set", end, "mtu", str(delayed_link.MTU), "up")
             self._ip("netns", "exec", space, "sh", "-ec", TUNED)
-            self._ip("-n", space, "route", "add", self._address(there), "dev", end, "src", self._address(here))
+            self._ip("-n", space, "route", "add", self.address(there), "dev", end, "src", self.address(here))
         return process
 
     def processes(self):
@@ -123,7 +126,7 @@ class Hosts:
         return f"{self.prefix}{name}"
 
     @staticmethod
-    def _address(i):
+    def address(i):
         return f"10.88.0.{i + 1}"
 
     @staticmethod
