@@ -74,7 +74,7 @@ class Hosts:
 
     def __exit__(self, *_):
         for link in self.links:
-            link.communicate()
+            link.communicate(timeout=10)
         for name in self.names:
             subprocess.run(["ip", "netns", "delete", self.prefix + name], capture_output=True)
             subprocess.run(["ip", "link", "delete", self._port(name)], capture_output=True)
