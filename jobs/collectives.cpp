@@ -32,6 +32,7 @@ struct TableRow {
   std::string backend, collective, type;
   int ranks;
   Measurement measured;
+  std::optional<double> predicted_seconds;  // a sum's, on links of figures that are given
 };
 
 class Collectives : public Job {
@@ -51,6 +52,7 @@ class Collectives : public Job {
   std::vector<std::string> collectives_ = {"sum", "broadcast", "all_gather"};
   std::vector<std::string> types_ = {"int64", "int32", "float32", "float64", "uint8", "bfloat16"};
   std::vector<int64_t> thread_ranks_;
+  LinkOptions link_;
   bool json_ = false;
   std::vector<TableRow> rows_;
   int64_t wrong_ = 0;
@@ -67,6 +69,7 @@ void Collectives::declare(Fields& fields) {
   fields.add("types", types_, "of elements; sum passes over uint8 and bfloat16");
   fields.add("thread_ranks", thread_ranks_,
              "also that many ranks as threads of the first process, one count after the other");
+  link_.declare(fields, "none: sums are not predicted");
   fields.add("json", json_, "for machines");
   machine_.declare(fields);
 }
@@ -99,24 +102,26 @@ std::string name_of(at::ScalarType wanted) {
   return at::toString(wanted);
 }
 
-void print_head(JobContext& context) {
-  context.out << fmt::format("{:<8} {:>5} {:<10} {:<8} {:>12} {:>12} {:>9} {:>9} {:>8}\n",
+void print_head(JobContext& context, bool predicted) {
+  context.out << fmt::format("{:<8} {:>5} {:<10} {:<8} {:>12} {:>12} {:>9} {:>9} {:>8}{}\n",
                              "backend", "ranks", "collective", "type", "bytes", "µs", "alg GB/s",
-                             "bus GB/s", "wrong");
+                             "bus GB/s", "wrong", predicted ? " predicted µs" : "");
 }
 
 void print(JobContext& context, const TableRow& row) {
   const Measurement& m = row.measured;
-  context.out << fmt::format("{:<8} {:>5} {:<10} {:<8} {:>12} {:>12.1f} {:>9.3f} {:>9.3f} {:>8}\n",
-                             row.backend, row.ranks, row.collective, row.type, m.bytes,
-                             m.seconds * 1e6, m.algorithm_bandwidth / 1e9, m.bus_bandwidth / 1e9,
-                             m.wrong)
+  const std::string predicted =
+      row.predicted_seconds ? fmt::format(" {:>12.1f}", *row.predicted_seconds * 1e6) : "";
+  context.out << fmt::format(
+                     "{:<8} {:>5} {:<10} {:<8} {:>12} {:>12.1f} {:>9.3f} {:>9.3f} {:>8}{}\n",
+                     row.backend, row.ranks, row.collective, row.type, m.bytes, m.seconds * 1e6,
+                     m.algorithm_bandwidth / 1e9, m.bus_bandwidth / 1e9, m.wrong, predicted)
               << std::flush;
 }
 
 Json as_json(const std::vector<TableRow>& rows, int64_t wrong) {
   Json list = Json::array();
-  for (const TableRow& row : rows)
+  for (const TableRow& row : rows) {
     list.push_back({{"backend", row.backend},
                     {"ranks", row.ranks},
                     {"collective", row.collective},
@@ -126,6 +131,8 @@ Json as_json(const std::vector<TableRow>& rows, int64_t wrong) {
                     {"algorithm_bandwidth", row.measured.algorithm_bandwidth},
                     {"bus_bandwidth", row.measured.bus_bandwidth},
                     {"wrong_elements", row.measured.wrong}});
+    if (row.predicted_seconds) list.back()["predicted_seconds"] = *row.predicted_seconds;
+  }
   return {{"rows", list}, {"wrong_elements", wrong}};
 }
 
@@ -137,12 +144,17 @@ void Collectives::take(JobContext& context, const TableRow& row) {
 
 void Collectives::measure_ranks(JobContext& context, const std::vector<Probe>& probes) {
   Communicator& communicator = context.communicator;
+  const World& world = communicator.world();
   communicator.enter_phase("measuring collectives");
   const bool on_gpu = std::string_view(communicator.backend()) == "nccl";
   for (const Probe& probe : probes) {
     const Measurement measured = measure(communicator, probe, on_gpu ? context.device : at::kCPU);
-    take(context, {communicator.backend(), probe.collective, name_of(probe.type),
-                   communicator.world().ranks, measured});
+    TableRow row{communicator.backend(), probe.collective, name_of(probe.type), world.ranks,
+                 measured};
+    if (const std::optional<Link> link = link_.link(); link && probe.collective == "sum")
+      row.predicted_seconds =
+          ReductionModel{{}, *link}.seconds({world.ranks, world.nodes}, measured.bytes);
+    take(context, row);
   }
 }
 
@@ -167,8 +179,11 @@ Outcome Collectives::run(JobContext& context, Fields&) {
   context.communicator.limit_waits(machine_.hang_timeout);
   at::set_num_threads(static_cast<int>(machine_.threads.value_or(context.default_threads)));
   std::vector<Probe> probes;
-  together(context.communicator, "checking the options", [&] { probes = this->probes(); });
-  if (!json_) print_head(context);
+  together(context.communicator, "checking the options", [&] {
+    probes = this->probes();
+    link_.link();
+  });
+  if (!json_) print_head(context, link_.link().has_value());
   measure_ranks(context, probes);
   for (const int64_t ranks : thread_ranks_) measure_threads(context, probes, ranks);
   if (json_) context.out << pretty(as_json(rows_, wrong_)) << std::endl;

@@ -68,6 +68,22 @@ void MachineOptions::declare(Fields& fields) {
       .more_than(0);
 }
 
+void LinkOptions::declare(Fields& fields, const std::string& default_text) {
+  fields.add("link_latency", latency, "seconds of an empty message between nodes")
+      .at_least(0)
+      .default_text(default_text);
+  fields.add("link_bandwidth", bandwidth, "bytes a second between two nodes, each way")
+      .more_than(0)
+      .default_text(default_text);
+}
+
+std::optional<Link> LinkOptions::link() const {
+  if (latency.has_value() != bandwidth.has_value())
+    throw usage_error("--link_latency and --link_bandwidth belong together");
+  if (!latency) return std::nullopt;
+  return Link{*latency, 1 / *bandwidth};
+}
+
 void TrainingOptions::declare(Fields& fields) {
   fields.group("batch");
   fields

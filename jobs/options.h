@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/comm/reduction_model.h"
 #include "distributed/core/field.h"
 #include "jobs/training/optimizer.h"
 #include "jobs/training/parameter_groups.h"
@@ -37,6 +38,15 @@ struct MachineOptions {
   double hang_timeout = 300;
 
   void declare(Fields& fields);
+};
+
+struct LinkOptions {
+  std::optional<double> latency, bandwidth;
+
+  // default_text: what holds where they are not given.
+  void declare(Fields& fields, const std::string& default_text);
+  // Between nodes. Errors: kUsage: one without the other.
+  std::optional<Link> link() const;
 };
 
 struct TrainingOptions {

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr double kLockPatienceSeconds = 10;
 constexpr double kNoLimitSeconds = 1e9;  // ranks that take no part wait for those that do
-constexpr int64_t kReductionBytes[] = {1 << 10, 1 << 14, 1 << 18, 1 << 22};
+constexpr int64_t kReductionBytes[] = {1 << 10, 1 << 14, 1 << 18, 1 << 22, 1 << 26};
 constexpr int64_t kMostUnitLengths = 256;  // that are kept of an epoch's units
 
 class Scaling : public Job {

@@ -24,6 +24,16 @@ Error alone_too_long(const Communicator& communicator, const Call& call) {
                              communicator.phase());
 }
 
+// MPI libraries take a step or two of a collective's many at each look: with one look a sleep, a
+// sum would sleep once for each message.
+bool looks_find(const std::function<bool()>& done) {
+  constexpr int kLooks = 4;
+  for (int look = 0; look < kLooks; ++look) {
+    if (done()) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void wait_until(const Communicator& communicator, const Call& call,
@@ -34,7 +44,7 @@ void wait_until(const Communicator& communicator, const Call& call,
   RollCall* const roll_call =
       communicator.roll_call().get();  // null: one rank, or ranks that come together
   if (roll_call) roll_call->begin_wait(call);
-  while (!done()) {
+  while (!looks_find(done)) {
     const auto waited = Clock::now() - start;
     if (waited < kSpin) continue;
     if (waited < kYield) {
@@ -46,7 +56,7 @@ void wait_until(const Communicator& communicator, const Call& call,
       } else if (waited > std::chrono::duration<double>(limit)) {
         throw alone_too_long(communicator, call);
       }
-      std::this_thread::sleep_for(std::clamp(waited / 16, kShortestSleep, kLongestSleep));
+      std::this_thread::sleep_for(std::clamp(waited / 64, kShortestSleep, kLongestSleep));
     }
   }
   if (roll_call) roll_call->end_wait();

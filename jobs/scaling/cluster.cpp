@@ -11,12 +11,10 @@ namespace {
 constexpr int64_t kMostNodes = 10000;
 
 void check(const ClusterOptions& options) {
-  if (options.link_latency.has_value() != options.link_bandwidth.has_value())
-    throw usage_error("--link_latency and --link_bandwidth belong together");
   if (!options.fit.empty()) return;
   if (!options.tokens_per_second)
     throw usage_error("--nodes needs --fit (a scaling.json) or --tokens_per_second");
-  if (!options.link_latency && *options.nodes > 1)
+  if (!options.link.link() && *options.nodes > 1)
     throw usage_error(
         "--nodes {} needs --fit (a scaling.json) or --link_latency and "
         "--link_bandwidth",
@@ -25,7 +23,7 @@ void check(const ClusterOptions& options) {
 
 // What one node, or one rank a node, cannot tell.
 void check_reach(const StepModel& model, const ClusterOptions& options, int64_t ranks_per_node) {
-  if (*options.nodes > 1 && model.fitted_on.nodes == 1 && !options.link_latency)
+  if (*options.nodes > 1 && model.fitted_on.nodes == 1 && !options.link.link())
     throw usage_error(
         "{} was measured on one node: --nodes {} needs --link_latency and "
         "--link_bandwidth",
@@ -50,8 +48,7 @@ StepModel model_of(const ClusterOptions& options, const Footprint& size, int64_t
   }
   model.reduction_bytes = size.reduction_bytes_per_update;
   if (options.tokens_per_second) model.token_seconds = 1 / *options.tokens_per_second;
-  if (options.link_latency)
-    model.reduction.between_nodes = {*options.link_latency, 1 / *options.link_bandwidth};
+  model.reduction.between_nodes = options.link.link().value_or(model.reduction.between_nodes);
   return model;
 }
 
@@ -67,12 +64,7 @@ void ClusterOptions::declare(Fields& fields) {
       .at_most(64)
       .default_text("the fit's, or 1");
   fields.add("fit", fit, "a scaling.json: what updates and links cost");
-  fields.add("link_latency", link_latency, "seconds of an empty message between nodes")
-      .at_least(0)
-      .default_text("the fit's");
-  fields.add("link_bandwidth", link_bandwidth, "bytes a second between two nodes, each way")
-      .more_than(0)
-      .default_text("the fit's");
+  link.declare(fields, "the fit's");
   fields.add("tokens_per_second", tokens_per_second, "that one rank trains on, alone on its node")
       .more_than(0)
       .default_text("the fit's");

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "distributed/core/field.h"
+#include "jobs/options.h"
 #include "jobs/overview.h"
 #include "jobs/scaling/step_model.h"
 #include "jobs/training/report.h"
@@ -15,7 +15,8 @@ namespace rankwise {
 struct ClusterOptions {
   std::optional<int64_t> nodes, ranks_per_node, global_batch_size;
   std::string fit;  // a scaling.json
-  std::optional<double> link_latency, link_bandwidth, tokens_per_second;
+  LinkOptions link;
+  std::optional<double> tokens_per_second;
 
   void declare(Fields& fields);
 };

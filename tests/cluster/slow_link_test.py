@@ -13,39 +13,6 @@ sys.path += [str(FOLDER / "support"), str(FOLDER / "end_to_end")]
 import hosts
 import support
 
-PORT = 7000
-ANSWER = f"""
-import socket
-listener = socket.create_server(("", {PORT}))
-print("up", flush=True)
-stream = listener.accept()[0].makefile("rwb")
-for size in map(int, iter(stream.readline, b"")):
-    stream.read(size)
-    stream.write(b"x")
-    stream.flush()
-"""
-ASK = f"""
-import socket, sys, time
-connection = socket.create_connection((sys.argv[1], {PORT}))
-connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-for size in map(int, sys.argv[2:]):
-    text = b"%d\\n" % size + bytes(size)
-    start = time.monotonic()
-    connection.sendall(text)
-    assert connection.recv(1) == b"x"
-    print(time.monotonic() - start)
-"""
-
-
-def round_trips(network, sizes):
-    """Seconds until so many bytes from the first host were answered by the second, with one."""
-    answer = subprocess.Popen(network.on(1, sys.executable, "-c", ANSWER), stdout=subprocess.PIPE, text=True)
-    assert answer.stdout.readline() == "up\n"
-    ask = subprocess.run(network.on(0, sys.executable, "-c", ASK, network.address(1), *sizes), check=True, capture_output=True, text=True, timeout=60)
-    answer.communicate(timeout=10)
-    return list(map(float, ask.stdout.split()))
-
-
 @unittest.skipIf(hosts.missing_for_links(), hosts.missing_for_links())
 class SlowLink(unittest.TestCase):
     def test_its_rate_and_delay(self):
@@ -53,7 +20,7 @@ class SlowLink(unittest.TestCase):
             with self.subTest(bits_per_second=bits_per_second, delay=delay), hosts.Hosts(2) as network:
                 network.link(0, 1, bits_per_second, delay)
                 size, tries = int(bits_per_second / 8 / 5), 5
-                took = round_trips(network, [0] * tries + [size] * tries)
+                took = network.round_trips([0] * tries + [size] * tries)
                 self.assertGreater(min(took), 2 * delay)
                 self.assertLess(min(took[:tries]), 2 * delay + 0.001)
                 least = 2 * delay + 8 * size / bits_per_second

@@ -77,13 +77,14 @@ class UnderSlurm(unittest.TestCase):
         self.assert_undisturbed_bytes("asked", job)
 
     def test_a_time_limit_is_not_reached(self):
-        """Ranks are held until some seconds before the end of the shortest limit that Slurm has."""
+        """Ranks are held until Slurm asks them to save (it lets them go on for that), or until the end is near."""
         job = self.submit("limited", "--launcher", "srun", "--time", 1, "--send").strip()
         self.wait_for_updates("limited")
         self.cluster.signal(signal.SIGSTOP, "rankwise")
-        self.cluster.wait("end of the limit to come near", lambda: self.cluster.seconds_left(job) < 20, 90)
+        restarted = lambda: int(self.cluster.field(job, "Restarts")) > 0
+        self.cluster.wait("end of the limit to come near", lambda: restarted() or self.cluster.seconds_left(job) < 20, 90)
         self.cluster.signal(signal.SIGCONT, "rankwise")
-        self.cluster.wait("restart", lambda: int(self.cluster.field(job, "Restarts")) > 0)
+        self.cluster.wait("restart", restarted)
         self.assert_undisturbed_bytes("limited", job)
         self.assertIn("going on after update", (self.folder / "limited.log").read_text())
 

@@ -31,8 +31,14 @@ class Collectives(unittest.TestCase):
         self.assertEqual(["single", "1", "sum", "int64", "8"], lines[1].split()[:5])
         self.assertEqual("0", lines[1].split()[-1])
 
+    def test_sums_are_predicted_for_links_of_given_figures(self):
+        words = ("collectives", "--max_bytes", 512, "--types", "int64", "--link_latency", 0.001, "--link_bandwidth", 1e6, "--json")
+        for row in json.loads(support.call(*words, ranks=2).stdout)["rows"]:
+            self.assertEqual({"sum": 0}.get(row["collective"]), row.get("predicted_seconds"))  # on one node no link is used
+
     def test_refusals(self):
-        for words, text in ((("--min_bytes", 4), "min_bytes"), (("--min_bytes", 64, "--max_bytes", 32), "--max_bytes 32 is less"),
+        for words, text in ((("--link_latency", 0.1), "belong together"),
+                            (("--min_bytes", 4), "min_bytes"), (("--min_bytes", 64, "--max_bytes", 32), "--max_bytes 32 is less"),
                             (("--types", "int6"), "'int6' is not one of"), (("--collectives", "gather"), "'gather' is not one of"),
                             (("--thread_ranks", 65), "65 is not 1 to 64")):
             self.assertIn(text, support.call("collectives", *words, code=2).stderr)

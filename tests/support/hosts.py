@@ -21,6 +21,29 @@ exec nsenter --net=/run/netns/{prefix}$1 unshare --mount --uts sh -c '
   mount --bind {folder}/hosts /etc/hosts && hostname "$0" && exec sh -c "$*"' "$@"
 """
 
+PORT = 7000
+ANSWER = f"""
+import socket
+listener = socket.create_server(("", {PORT}))
+print("up", flush=True)
+stream = listener.accept()[0].makefile("rwb")
+for size in map(int, iter(stream.readline, b"")):
+    stream.read(size)
+    stream.write(b"x")
+    stream.flush()
+"""
+ASK = f"""
+import socket, sys, time
+connection = socket.create_connection((sys.argv[1], {PORT}))
+connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+for size in map(int, sys.argv[2:]):
+    text = b"%d\\n" % size + bytes(size)
+    start = time.monotonic()
+    connection.sendall(text)
+    assert connection.recv(1) == b"x"
+    print(time.monotonic() - start)
+"""
+
 
 def missing():
     """Why there can be no hosts here; None: there can."""
@@ -112,6 +135,14 @@ class Hosts:
             self._ip("netns", "exec", space, "sh", "-ec", TUNED)
             self._ip("-n", space, "route", "add", self.address(there), "dev", end, "src", self.address(here))
         return process
+
+    def round_trips(self, sizes):
+        """Seconds until so many bytes from host 0 were answered by host 1, with one."""
+        answer = subprocess.Popen(self.on(1, sys.executable, "-c", ANSWER), stdout=subprocess.PIPE, text=True)
+        assert answer.stdout.readline() == "up\n"
+        ask = subprocess.run(self.on(0, sys.executable, "-c", ASK, self.address(1), *sizes), check=True, capture_output=True, text=True, timeout=60)
+        answer.communicate(timeout=10)
+        return list(map(float, ask.stdout.split()))
 
     def processes(self):
         """Numbers of the processes that run on the hosts."""

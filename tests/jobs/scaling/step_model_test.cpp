@@ -114,8 +114,8 @@ class Cluster : public testing::Test {
 };
 
 TEST_F(Cluster, FiguresThatAreGivenMakeAModel) {
-  options.link_latency = 1e-3;
-  options.link_bandwidth = 1e6;
+  options.link.latency = 1e-3;
+  options.link.bandwidth = 1e6;
   options.tokens_per_second = 1000;
   const auto list = predict();
   ASSERT_EQ(list.size(), 3u);
@@ -128,8 +128,8 @@ TEST_F(Cluster, FiguresThatAreGivenMakeAModel) {
 }
 
 TEST_F(Cluster, AFixedUpdateIsSharedByMoreRanks) {
-  options.link_latency = 0;
-  options.link_bandwidth = 1e12;
+  options.link.latency = 0;
+  options.link.bandwidth = 1e12;
   options.tokens_per_second = 1000;
   options.global_batch_size = 32;  // 8 units
   const auto list = predict();
@@ -142,7 +142,7 @@ TEST_F(Cluster, WhatIsNotKnownMustBeGiven) {
   refused("--nodes needs --fit");
   options.tokens_per_second = 1000;
   refused("--link_latency and --link_bandwidth");
-  options.link_latency = 1e-3;
+  options.link.latency = 1e-3;
   refused("belong together");
   options = {.nodes = 2};
   Json of_one_node = to_json(some_model());
