@@ -21,10 +21,14 @@ struct Share {
   int64_t file_rows = 0, file_bytes = 0;
 };
 
-Share read_share(const World& world, const std::filesystem::path& file) {
+Share read_share(const World& world, const std::filesystem::path& file, const RowLimits& limits) {
   Share share;
   share.file_rows = read_rows(
-      file, [&](int64_t row) { return rank_of_row(row, world.ranks) == world.rank; },
+      file,
+      [&](int64_t row) {
+        limits.each_row();
+        return rank_of_row(row, world.ranks) == world.rank;
+      },
       [&](Row&& row) { share.rows.push_back(std::move(row)); });
   std::error_code pipe;  // which has no size
   share.file_bytes = static_cast<int64_t>(std::filesystem::file_size(file, pipe));
@@ -115,7 +119,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
                    const RowLimits& limits) {
   const World& world = communicator.world();
   Share share;
-  together(communicator, "read " + file.string(), [&] { share = read_share(world, file); });
+  together(communicator, "read " + file.string(), [&] { share = read_share(world, file, limits); });
   check_same_file(communicator, file, share);
   std::vector<Row> rows = std::move(share.rows);
 

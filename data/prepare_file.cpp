@@ -17,13 +17,17 @@ namespace fs = std::filesystem;
 constexpr size_t kBatchRows = 1024;  // tokenised at a time
 
 // Collective. The labels of the file, where the task has to count them.
-void count_labels(Communicator& communicator, Task& task, const fs::path& source) {
+void count_labels(Communicator& communicator, Task& task, const fs::path& source,
+                  const RowLimits& limits) {
   const World& world = communicator.world();
   std::set<std::string> mine;
   together(communicator, "reading labels of " + source.string(), [&] {
     read_rows(
         source,
-        [&](int64_t row) { return rank_of_row(row, world.ranks) == world.rank; },
+        [&](int64_t row) {
+          limits.each_row();
+          return rank_of_row(row, world.ranks) == world.rank;
+        },
         [&](Row&& row) { mine.merge(labels_of_row(task, row)); });
   });
   const std::vector<std::string> labels = unite_labels(communicator, mine);
@@ -94,7 +98,7 @@ class Parts {
   }
 
   const Task& task_;
-  const fs::path &source_;
+  const fs::path& source_;
   const RowLimits& limits_;
   const fs::path& output_;
   std::string identity_;
@@ -117,7 +121,8 @@ PreparedFile prepare_token_file(Communicator& communicator, Task& task, const fs
                                 const RowLimits& limits, const TokenFileSettings& settings,
                                 const fs::path& output, int64_t part_rows) {
   const World& world = communicator.world();
-  if (task.label_names().empty() && task.counts_labels()) count_labels(communicator, task, source);
+  if (task.label_names().empty() && task.counts_labels())
+    count_labels(communicator, task, source, limits);
   together(communicator, "making the folder of parts", [&] {
     std::error_code failed;
     if (world.rank == 0) fs::create_directories(part_path(output, 0).parent_path(), failed);
@@ -131,6 +136,7 @@ PreparedFile prepare_token_file(Communicator& communicator, Task& task, const fs
     read_rows(
         source,
         [&](int64_t row) {
+          limits.each_row();
           const int64_t number = row / part_rows;
           return number % world.ranks == world.rank && parts->wanted(number);
         },

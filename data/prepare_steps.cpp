@@ -64,6 +64,7 @@ std::vector<EncodedRow> encode_rows(const Task& task, std::vector<Row> rows,
                                     const std::filesystem::path& file, const RowLimits& limits) {
   std::vector<EncodedRow> encoded(rows.size());
   for_each_row(std::ssize(rows), [&](size_t i) {
+    limits.each_row();
     encoded[i] = task.encode(rows[i], file, limits);
     rows[i].columns = nullptr;  // the text is not needed any more
   });

@@ -23,6 +23,7 @@ class Prepare : public Job {
         .default_text("none");
     machine_.declare(fields);
   }
+  bool saves_on_stop() const override { return true; }  // whole parts
   Outcome run(JobContext& context, Fields& fields) override;
 
  private:
@@ -69,7 +70,7 @@ Outcome Prepare::run(JobContext& context, Fields&) {
     const fs::path output = output_of(source);
     const auto begin = std::chrono::steady_clock::now();
     const PreparedFile prepared =
-        prepare_token_file(context.communicator, *setup.task, source, row_limits(setup, false),
+        prepare_token_file(context.communicator, *setup.task, source, row_limits(context, setup, source, false),
                            token_file_settings(setup, data_), output);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     context.out << Json{{"output_file", output.string()},

@@ -142,9 +142,17 @@ Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& m
 
 int64_t token_types(const Setup& setup) { return setup.config.integer("type_vocab_size", 1); }
 
-RowLimits row_limits(const Setup& setup, bool keep_questions) {
-  return {setup.tokenizer.get(), setup.max_length,   setup.vocabulary,
-          setup.model_folder,    token_types(setup), keep_questions};
+RowLimits row_limits(const JobContext& context, const Setup& setup,
+                     const std::filesystem::path& file, bool keep_questions) {
+  const auto each_row = [&context, file] {
+    context.communicator.progressed();
+    if (context.stop_requested())
+      throw Error(
+          ErrorKind::kStopped,
+          fmt::format("stopped while {} was tokenised; start again to go on", file.string()));
+  };
+  return {setup.tokenizer.get(), setup.max_length, setup.vocabulary, setup.model_folder,
+          token_types(setup),    keep_questions,   each_row};
 }
 
 namespace {
@@ -169,7 +177,7 @@ TokenStore prepare_file(JobContext& context, Setup& setup, const DataOptions& da
   context.communicator.enter_phase("tokenising " + file);
   TokenStore store = is_token_file(file) ? open_store(context, setup, data, file)
                                          : prepare(context.communicator, *setup.task, file,
-                                                   row_limits(setup, judged));
+                                                   row_limits(context, setup, file, judged));
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),
                    store.tokens(), store.truncated_rows, setup.max_length);
   return store;

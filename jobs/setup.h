@@ -37,7 +37,10 @@ Setup set_up(JobContext& context, const MachineOptions& machine, ModelOptions& m
              const DataOptions& data, const std::function<void()>& check);
 
 int64_t token_types(const Setup& setup);  // that the model knows
-RowLimits row_limits(const Setup& setup, bool keep_questions);
+// For the rows of a file. While they are read and encoded, other ranks see progress, and a request
+// to stop throws Error(kStopped).
+RowLimits row_limits(const JobContext& context, const Setup& setup,
+                     const std::filesystem::path& file, bool keep_questions);
 
 // Collective. A dataset file, encoded, or a token store of `prepare`; says how many rows were cut.
 // judged: answers to its questions will be judged, which takes their texts.

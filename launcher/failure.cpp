@@ -15,6 +15,7 @@ std::string failure_text(const Error& error) {
   if (hint.empty() && error.kind() == ErrorKind::kInternal) {
     hint = "this is a bug of Rankwise: please report it with the command and this message";
   }
+  if (error.kind() == ErrorKind::kStopped) return fmt::format("{}\n", error.what());
   const std::string text = fmt::format("error: {}\n", error.what());
   return hint.empty() ? text : text + fmt::format("hint: {}\n", hint);
 }

@@ -111,7 +111,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
   const Outcome outcome = request.job->run(context, request.fields);
   terminal.finish();
   check_written(communicator, out);
-  return outcome == Outcome::kStopped ? kExitStopped : kDone;
+  return outcome == Outcome::kStopped ? static_cast<int>(ErrorKind::kStopped) : kDone;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -59,6 +60,8 @@ struct RowLimits {
   std::filesystem::path model_folder = {};  // where a chat template would be
   int64_t token_types = 2;      // that the model knows; below 2 the tokenizer's are not kept
   bool keep_questions = false;  // their texts, so that answers can be judged
+  // Called for each row that is read or encoded, from any thread; what it throws ends the work.
+  std::function<void()> each_row = [] {};
 };
 
 // What becomes of a row.

@@ -17,9 +17,8 @@ enum class ErrorKind : int {
   kCommunication = 5,  // a collective or a peer
   kMachine = 6,        // disk full, folder not writable, out of memory
   kInternal = 70,      // a bug of ours
+  kStopped = 75,       // on request, with nothing lost: the same command goes on
 };
-
-inline constexpr int kExitStopped = 75;  // stopped on request and saved
 
 class Error : public std::runtime_error {
  public:

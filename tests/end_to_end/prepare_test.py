@@ -1,6 +1,8 @@
 """prepare: a token store takes the place of its text, whatever the rank count and however often it was interrupted; a damaged or another's store is refused."""
 
+import contextlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -98,6 +100,42 @@ class Prepare(unittest.TestCase):
         for number in range(3):
             name = f"{number:06}.h5"
             self.assertEqual(support.digest(undisturbed.with_suffix(".h5.parts") / name), support.digest(store.with_suffix(".h5.parts") / name), name)
+
+    def test_a_stop_is_heeded_while_rows_are_tokenised(self):
+        rows = self.folder / "long.tsv"
+        rows.write_text("label\ttext\n" + "".join(f"{i % 2}\t{support.WORDS[i % 13]} {support.WORDS[i % 7]}\n" for i in range(ROWS)))
+        undisturbed, store = self.folder / "unstopped.h5", self.folder / "stopped.h5"
+        self.prepare(rows, undisturbed)
+        process = support.start("prepare", "--model_name_or_path", self.model, "--train_file", rows, "--output_file", store, ranks=2)
+        deadline = time.monotonic() + 120
+        while not list(store.parent.glob("stopped.h5.parts/0*.h5")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGUSR1)
+        said = process.communicate(timeout=60)[1]
+        self.assertEqual(75, process.returncode, said)
+        self.assertIn("stopped while", said)
+        self.assertFalse(store.exists())
+        self.assertGreaterEqual(self.prepare(rows, store, ranks=3)["kept_parts"], 1)
+        for number in range(3):
+            name = f"{number:06}.h5"
+            self.assertEqual(support.digest(undisturbed.with_suffix(".h5.parts") / name), support.digest(store.with_suffix(".h5.parts") / name), name)
+
+    def test_a_training_stops_while_it_tokenises(self):
+        """Rows come through a pipe, so that it is known to wait for more of them."""
+        pipe, output = self.folder / "pipe.tsv", self.folder / "not-begun"
+        os.mkfifo(pipe)
+        process = support.start("finetune", "--model_name_or_path", self.model, "--train_file", pipe, "--output_dir", output)
+        with open(pipe, "w") as rows:
+            rows.write("label\ttext\n" + "0\triver\n1\tstone\n" * 50000)  # more than a pipe holds
+            rows.flush()
+            process.send_signal(signal.SIGUSR1)
+            with contextlib.suppress(BrokenPipeError):
+                rows.write("0\triver\n" * 50000)
+                rows.flush()
+            said = process.communicate(timeout=60)[1]
+        self.assertEqual(75, process.returncode, said)
+        self.assertRegex(said, "stopped while .*pipe.tsv was tokenised")
+        self.assertFalse(list(output.glob("checkpoint*")))
 
     def test_refusals(self):
         self.assertRegex(self.prepare(self.rows, self.folder / "x.bin", code=2), "must end with .h5")
