@@ -73,7 +73,8 @@ std::string adapter_of(const Columns& columns) {
   std::string names;
   for (const Json& name : value->is_array() ? *value : Json::array({Json()})) {
     if (!name.is_string()) throw columns.error("column 'adapter' is {}", value->dump());
-    names += (names.empty() ? "" : "+") + name.get<std::string>();
+    if (!names.empty()) names += '+';
+    names += name.get<std::string>();
   }
   return names.empty() ? kNone : names;
 }
@@ -196,7 +197,7 @@ RowModels Adapters::models_for(JobContext& context, const Setup& setup, const Mo
         result.of_rows.push_back(model_of(adapter.empty() ? active : parse(adapter), needed));
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::kUsage) throw;
-        throw input_error("{}: {}", where, error.what());
+        throw input_error("{}: column 'adapter': {}", where, error.what());
       }
     }
   });

@@ -2,7 +2,7 @@
 
     RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/several_adapters.py [--seed N]
 
-Losses of `evaluate` and greedy tokens of `generate`; unknown names, stacks that cannot be, and equal bytes at 1, 2 and 3 ranks.
+Losses of `evaluate` and greedy tokens of `generate`; a mixed batch by peft's `adapter_names`; unknown names, stacks that cannot be, and equal bytes at 1, 2 and 3 ranks.
 Exits with 1 if anything differs.
 """
 
@@ -47,6 +47,31 @@ def greedy(model, ids, choice):
         stack(model, choice)
         made = model.generate(ids, **words)
     return made[0, ids.shape[1] :].tolist()
+
+
+def check_mixed_batch(folder, model, named, source, differences):
+    """Rows of one batch that choose: peft's adapter_names, beside a file whose rows do."""
+    choices = ["b", "none", "a", "c", "a", "b", "c", "none"]
+    rows = [[source.randrange(3, combine.VOCABULARY) for _ in range(source.randint(4, 12))] for _ in choices]
+    file, said = folder / "mixed.jsonl", folder / "mixed.predictions"
+    file.write_text("".join(json.dumps({"input_ids": ids, "labels": ids, "adapter": choice}) + "\n" for ids, choice in zip(rows, choices)))
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    names = ["__base__" if choice == "none" else choice for choice in choices]
+    with torch.no_grad():
+        logits = model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0), adapter_names=names).logits
+        made = model.generate(input_ids=ids, attention_mask=mask, adapter_names=names, max_new_tokens=NEW, do_sample=False, eos_token_id=None, pad_token_id=0)
+
+    call("evaluate", *named, "--validation_file", file, "--predictions_file", said, "--per_device_eval_batch_size", 2)
+    for number, (row, line) in enumerate(zip(rows, said.read_text().splitlines())):
+        wanted = torch.nn.functional.cross_entropy(logits[number, -len(row) : -1], torch.tensor(row[1:])).item()
+        differences.close(json.loads(line)["loss"], wanted, 1e-5 * wanted, f"loss of mixed row {number}, {choices[number]}")
+    ours = call("generate", *named, "--prompt_file", file, "--max_new_tokens", NEW, "--ignore_eos", "--per_device_eval_batch_size", 2).splitlines()
+    for number, line in enumerate(ours):
+        new, wanted = json.loads(line)["new_ids"], made[number, width:].tolist()
+        differences.check(new == wanted, f"tokens of mixed row {number}, {choices[number]}", f"{new} {wanted}")
+    differences.check(len(ours) == len(rows), "mixed rows", f"{len(ours)} lines")
 
 
 def failing(code, part, differences, *words):
@@ -95,13 +120,14 @@ def compare(folder, source, differences):
             same = outputs[0].read_bytes() == outputs[1].read_bytes()
             differences.check(same, f"{command[0]} at {ranks} ranks", "other bytes")
 
+    check_mixed_batch(folder, model, named, source, differences)
     failing(2, "--active_adapter non: there is no adapter 'non' (did you mean none?)", differences, "evaluate", *named, "--active_adapter", "non", "--validation_file", plain)
     failing(2, "two adapters are named", differences, "evaluate", *named[:-1], f"{a},{b}", "--validation_file", plain)
     failing(2, "DoRA", differences, "evaluate", *named[:-1], f"a={a},d={folder / 'dora'}", "--active_adapter", "a+d", "--validation_file", plain)
     wrong = folder / "wrong.jsonl"
     wrong.write_text(plain.read_text() + json.dumps({"input_ids": [5, 6], "labels": [5, 6], "adapter": "nobe"}) + "\n")
     for verb in (("evaluate", "--validation_file"), ("generate", "--prompt_file")):
-        failing(3, f"wrong.jsonl:{len(rows) + 1}: there is no adapter 'nobe' (did you mean none?)", differences, verb[0], *named, verb[1], wrong)
+        failing(3, f"wrong.jsonl:{len(rows) + 1}: column 'adapter': there is no adapter 'nobe' (did you mean none?)", differences, verb[0], *named, verb[1], wrong)
 
 
 def main():
