@@ -285,8 +285,6 @@ AdaptedModel build(JobContext& context, const Setup& setup, const ModelOptions& 
     }
     model.move_to(context.device);
     model.when_progressed([&ranks = context.communicator] { ranks.progressed(); });
-    if (model.prompt_tokens() > 0 && setup.task_type == TaskType::kQuestionAns)
-      throw usage_error("QUESTION_ANS: not supported yet with virtual tokens before the text");
   });
   expect_same_files(context.communicator, "the header of weights in " + setup.model_folder.string(),
                     hash_of_text(model.base().identity));

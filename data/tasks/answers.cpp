@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "data/tasks/question_ans.h"
+#include "peft/base/selection.h"
 
 namespace rankwise {
 
@@ -12,7 +13,7 @@ Answers::Answers(const Questions& questions)
 
 void Answers::add(const at::Tensor& logits, const Unit& unit) {
   const at::Tensor scores = logits.contiguous();
-  const std::vector<int64_t>& bounds = unit.text.bounds;
+  const std::vector<int64_t> bounds = own_bounds(unit.text);
   for (size_t i = 0; i < unit.rows.size(); ++i) {
     const auto best =
         best_answer(scores.const_data_ptr<float>() + 2 * bounds[i], bounds[i + 1] - bounds[i],

@@ -17,7 +17,7 @@ namespace rankwise {
 class Answers {
  public:
   explicit Answers(const Questions& questions);  // which outlive this
-  // logits [T, 2], one row a real token of the unit.
+  // logits [N, 2] of the unit's own_tokens() (peft/base/selection.h).
   void add(const at::Tensor& logits, const Unit& unit);
   // Collective: every rank gets what all have said of the windows.
   void gather(Communicator& communicator);

@@ -9,6 +9,7 @@
 #include "data/tasks/encode.h"
 #include "data/tasks/question_row.h"
 #include "data/tasks/squad.h"
+#include "peft/base/selection.h"
 
 namespace rankwise {
 namespace {
@@ -48,12 +49,12 @@ class SpanMetrics : public Metrics {
  public:
   int64_t size() const override { return kCounts; }
 
-  // logits [T, 2], one row a real token of the unit.
+  // logits [N, 2] of the unit's own_tokens() (peft/base/selection.h).
   std::vector<int64_t> counts(const at::Tensor& logits, const Unit& unit) const override {
     AnswerCounts counts;
     const at::Tensor scores = logits.contiguous();
     const int64_t* wanted = unit.targets.const_data_ptr<int64_t>();
-    const std::vector<int64_t>& bounds = unit.text.bounds;
+    const std::vector<int64_t> bounds = own_bounds(unit.text);
     for (size_t row = 0; row + 1 < bounds.size(); ++row) {
       const Span right{wanted[2 * row], wanted[2 * row + 1]};
       const Span found = best_span(scores.const_data_ptr<float>() + 2 * bounds[row],
@@ -102,7 +103,7 @@ class QuestionAns : public Task {
   std::vector<Json> predictions(const at::Tensor& scores, const Unit& unit) const override {
     std::vector<Json> rows;
     const at::Tensor all = scores.contiguous();
-    const std::vector<int64_t>& bounds = unit.text.bounds;
+    const std::vector<int64_t> bounds = own_bounds(unit.text);
     for (size_t row = 0; row + 1 < bounds.size(); ++row) {
       const Span found =
           best_span(all.const_data_ptr<float>() + 2 * bounds[row], bounds[row + 1] - bounds[row]);

@@ -40,8 +40,8 @@ void DecoderHead::build(ModelBuilder& builder, Sites& sites, const Config& confi
 
 std::vector<int64_t> DecoderHead::seen(const Pass& pass) const {
   if (task == TaskType::kSeqCls) return pass.last_tokens(pad_token);
-  const bool all = task == TaskType::kQuestionAns || task == TaskType::kFeatureExtraction;
-  return all ? all_tokens(pass) : pass.targets();
+  if (task == TaskType::kQuestionAns) return own_tokens(pass);
+  return task == TaskType::kFeatureExtraction ? all_tokens(pass) : pass.targets();
 }
 
 }  // namespace rankwise

@@ -117,6 +117,8 @@ class PostNormEncoder : public Base {
         return pass.first_tokens();
       case TaskType::kTokenCls:
         return pass.targets();
+      case TaskType::kQuestionAns:
+        return own_tokens(pass);
       default:
         return all_tokens(pass);
     }

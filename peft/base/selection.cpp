@@ -33,4 +33,21 @@ std::vector<int64_t> all_tokens(const Pass& pass) {
   return index;
 }
 
+std::vector<int64_t> own_tokens(const Pass& pass) {
+  const std::vector<int64_t>& bounds = pass.places().bounds;
+  std::vector<int64_t> index;
+  for (size_t s = 0; s + 1 < bounds.size(); ++s) {
+    for (int64_t at = bounds[s] + pass.text().virtual_tokens; at < bounds[s + 1]; ++at)
+      index.push_back(at);
+  }
+  return index;
+}
+
+std::vector<int64_t> own_bounds(const PackedText& text) {
+  std::vector<int64_t> bounds = text.bounds;
+  for (size_t s = 0; s < bounds.size(); ++s)
+    bounds[s] -= static_cast<int64_t>(s) * text.virtual_tokens;
+  return bounds;
+}
+
 }  // namespace rankwise

@@ -37,7 +37,12 @@ struct StackOutput {
 StackOutput run_layers(const Pass& pass, at::Tensor hidden, const std::vector<int64_t>& seen,
                        size_t layers, const LayerOfStack& run);
 
-// Indices of all real tokens: what QUESTION_ANS and FEATURE_EXTRACTION look at.
+// Indices of all real tokens: what FEATURE_EXTRACTION looks at.
 std::vector<int64_t> all_tokens(const Pass& pass);
+
+// Indices of the tokens of the text's rows, without the virtual ones before each: what QUESTION_ANS
+// looks at. Row s of them is [own_bounds[s], own_bounds[s + 1]).
+std::vector<int64_t> own_tokens(const Pass& pass);
+std::vector<int64_t> own_bounds(const PackedText& text);
 
 }  // namespace rankwise

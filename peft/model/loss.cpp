@@ -10,6 +10,7 @@
 #include "peft/base/kernels/cross_entropy.h"
 #include "peft/base/ops/product.h"
 #include "peft/base/ops/sent_to.h"
+#include "peft/base/selection.h"
 
 namespace rankwise {
 namespace {
@@ -88,10 +89,10 @@ bool is_plain(const Linear& head) {
   return !head.adapter && !head.weight.requires_grad() && !head.bias.defined();
 }
 
-// logits [T, 2]; targets [S, 2]: the tokens of a sequence compete among themselves.
+// logits [N, 2] of own_tokens(); targets [S, 2]: the tokens of a row compete among themselves.
 at::Tensor span_loss(const at::Tensor& logits, const Unit& unit) {
   at::Tensor sum = at::zeros({}, logits.options());
-  const std::vector<int64_t>& bounds = unit.text.bounds;
+  const std::vector<int64_t> bounds = own_bounds(unit.text);
   for (int64_t s = 0; s < unit.text.sequences(); ++s) {
     const auto i = static_cast<size_t>(s);
     const at::Tensor row = logits.slice(0, bounds[i], bounds[i + 1]).t();  // [2, length]

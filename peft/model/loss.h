@@ -12,7 +12,7 @@ at::Tensor logits_of(const Base& base, const at::Tensor& features, const Pass& p
 
 // Σ over targets of the negative log likelihood, a differentiable scalar; `pass` is of `features`.
 // SEQ_CLS, TOKEN_CLS, CAUSAL_LM, SEQ_2_SEQ_LM: features [N, F], one row a target. QUESTION_ANS: one
-// row a token of the unit; the mean of the start's and the end's loss, summed over sequences.
+// row a token of own_tokens(); the mean of the start's and the end's loss, summed over sequences.
 at::Tensor loss_sum(const at::Tensor& logits, const Unit& unit, TaskType task);
 
 // The same straight from the features of a language model, whose logits never exist as a whole

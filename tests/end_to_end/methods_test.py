@@ -1,6 +1,8 @@
 """Every method: a run that was stopped and went on at another rank count ends with the bytes of the undisturbed one."""
 
+import json
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -40,36 +42,72 @@ class Methods(unittest.TestCase):
     def tearDownClass(cls):
         shutil.rmtree(cls.folder)
 
-    def options(self, output, method):
-        return ("finetune", "--model_name_or_path", self.model, "--train_file", self.rows, "--output_dir", output, "--peft_type", *method,
-                "--per_device_train_batch_size", 3, "--global_batch_size", 15, "--num_train_epochs", 4, "--learning_rate", 0.01,
+    def options(self, output, method, rows, rate=0.01):
+        return ("finetune", "--model_name_or_path", self.model, "--train_file", rows, "--output_dir", output, "--peft_type", *method,
+                "--per_device_train_batch_size", 3, "--global_batch_size", 15, "--num_train_epochs", 4, "--learning_rate", rate,
                 "--save_steps", 5, "--logging_steps", 1, "--threads", 1)  # fmt: skip
 
     def test_every_method_is_here(self):
         listed = re.search(r"--peft_type .*?one of (.*?)\[", support.call("finetune", "--help").stdout, re.S).group(1)
         self.assertEqual({method[0] for method in METHODS.values()}, set(re.findall(r"\w+", listed)))
 
+    def check_resumed(self, name, *run):
+        """A run with a method, rows and a learning rate: stopped on 2 ranks and resumed on 3, it has the bytes of one. Returns the folder of the whole run."""
+        whole, parts = self.folder / f"{name} whole", self.folder / f"{name} in parts"
+        support.call(*self.options(whole, *run))
+        process = support.start(*self.options(parts, *run), ranks=2)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not ((parts / "metrics.jsonl").exists() and len(support.lines_of(parts)) > 2):
+            self.assertLess(time.monotonic(), deadline, "no line came")
+            time.sleep(0.002)
+        process.send_signal(signal.SIGUSR1)
+        said = process.stderr.read()
+        self.assertEqual(75, process.wait(60), said)
+        process.stderr.close()
+        self.assertIn("going on after update", support.call(*self.options(parts, *run), ranks=3).stderr)
+        support.call("convert", "--adapter_name_or_path", max(parts.glob("checkpoint-*"), key=lambda folder: int(folder.name[11:])), "--output", parts / "converted")
+        files = sorted(file.name for file in whole.glob("*.safetensors")) + ["adapter_config.json"]
+        self.assertGreater(len(files), 1)
+        for file in files:
+            for other in (parts, parts / "converted"):
+                self.assertEqual(support.digest(whole / file), support.digest(other / file), f"{other.name}/{file}")
+        return whole
+
     def test_a_resumed_run_has_the_bytes_of_the_undisturbed_one(self):
         for name, method in METHODS.items():
             with self.subTest(name):
-                whole, parts = self.folder / f"{name} whole", self.folder / f"{name} in parts"
-                support.call(*self.options(whole, method))
-                process = support.start(*self.options(parts, method), ranks=2)
-                deadline = time.monotonic() + 60
-                while process.poll() is None and not ((parts / "metrics.jsonl").exists() and len(support.lines_of(parts)) > 2):
-                    self.assertLess(time.monotonic(), deadline, "no line came")
-                    time.sleep(0.002)
-                process.send_signal(signal.SIGUSR1)
-                said = process.stderr.read()
-                self.assertEqual(75, process.wait(60), said)
-                process.stderr.close()
-                self.assertIn("going on after update", support.call(*self.options(parts, method), ranks=3).stderr)
-                support.call("convert", "--adapter_name_or_path", max(parts.glob("checkpoint-*"), key=lambda folder: int(folder.name[11:])), "--output", parts / "converted")
-                files = sorted(file.name for file in whole.glob("*.safetensors")) + ["adapter_config.json"]
-                self.assertGreater(len(files), 1)
-                for file in files:
-                    for other in (parts, parts / "converted"):
-                        self.assertEqual(support.digest(whole / file), support.digest(other / file), f"{other.name}/{file}")
+                self.check_resumed(name, method, self.rows)
+
+    def test_questions_behind_virtual_tokens(self):
+        texts, ids = self.questions()
+        for name in ("prompt tuning", "p-tuning"):
+            with self.subTest(name):
+                whole = self.check_resumed(f"{name} of questions", [*METHODS[name], "--task_type", "QUESTION_ANS", "--model_dropout", 0], texts, 0.1)
+                losses = [line["loss"] for line in support.lines_of(whole) if "loss" in line]
+                self.assertLess(losses[-1], 0.95 * losses[0])
+                judged = []
+                for file, ranks in ((texts, 1), (texts, 3), (ids, 1)):
+                    said = support.call("evaluate", "--model_name_or_path", self.model, "--adapter_name_or_path", whole, "--validation_file", file,
+                                        "--predictions_file", self.folder / "said", "--threads", 1, ranks=ranks)  # fmt: skip
+                    judged.append((json.loads(said.stdout)["eval_loss"], (self.folder / "said").read_bytes()))
+                self.assertEqual(judged[0], judged[1])
+                self.assertEqual(judged[0][0], judged[2][0], "places are counted in the text")
+
+    def questions(self):
+        """Questions of text, and the same as ids: "[CLS] question [SEP] context [SEP]". The answer is the river."""
+        source, numbers = random.Random(5), {word: number for number, word in enumerate((self.model / "vocab.txt").read_text().split())}
+        rows = [], []
+        for _ in range(60):
+            context = source.sample(["river", *source.sample(support.WORDS[1:], 8)], 9)
+            answer, text = "river", " ".join(context)
+            place = 3 + context.index(answer)
+            rows[0].append({"question": context[0], "context": text, "answers": {"text": [answer], "answer_start": [text.index(answer)]}})
+            rows[1].append({"input_ids": [numbers[word] for word in ("[CLS]", context[0], "[SEP]", *context, "[SEP]")],
+                            "token_type_ids": [0] * 3 + [1] * 10, "start_positions": place, "end_positions": place})  # fmt: skip
+        files = self.folder / "questions.jsonl", self.folder / "questions of ids.jsonl"
+        for file, its in zip(files, rows):
+            file.write_text("".join(json.dumps(row) + "\n" for row in its))
+        return files
 
 
 if __name__ == "__main__":

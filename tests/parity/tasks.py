@@ -4,7 +4,7 @@
 
 blocks      CAUSAL_LM --block_size against run_clm's group_texts, with the short rest kept: loss and targets of every block
 chat        rows of messages against apply_chat_template: ids and the assistant's mask, by the loss of every row
-questions   windows, labels, answers, exact match and F1 against run_qa's preprocessing and postprocessing
+questions   windows, labels, answers, exact match and F1 against run_qa's preprocessing and postprocessing; a prompt that peft saved before them
 features    AutoModel's hidden states (T5EncoderModel's), pooled three ways, bare and under a LoRA that peft saved
 predictions TOKEN_CLS and SEQ_2_SEQ_LM rows; finetune --test_file against evaluate
 Each on one rank and on three: the bytes must be the same. Exits with 1 if anything differs.
@@ -24,7 +24,8 @@ import tiny_bert
 import torch
 import transformers as T
 from compare import Differences, call, metrics, run_cases
-from peft import LoraConfig, get_peft_model
+from heads import span_logits_behind
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from run_qa import answers_of, f1, features_of_questions, normal, right_answers
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -208,22 +209,31 @@ def questions(case):
                 ("llama", T.LlamaConfig(**SIZE, num_key_value_heads=2, **IDS), "llama"), ("gpt2", GPT2, "roberta"))  # fmt: skip
     for family, config, kind in families:
         folder, model, tokenizer = case.model(f"questions-{family}", T.AutoModelForQuestionAnswering, config, kind)
-        for unanswerable in (False, True):
-            where = f"questions, {family}{', some without answers' if unanswerable else ''}"
+        for unanswerable, virtual in ((False, 0), (True, 0), (False, 4)):
+            where = f"questions, {family}{', some without answers' if unanswerable else ''}{', behind virtual tokens' if virtual else ''}"
+            adapter = []
+            if virtual:
+                model = get_peft_model(model, PromptTuningConfig(task_type="QUESTION_ANS", num_virtual_tokens=virtual)).eval()
+                model.save_pretrained(case.folder / "prompt")
+                adapter = ["--adapter_name_or_path", case.folder / "prompt"]
             rows = question_rows(case.source, unanswerable)
             length, stride = case.source.choice([(90, 20), (120, 0), (256, 128)])
             features = features_of_questions(tokenizer, rows, length, stride)
             losses, scores = [], []
             for feature in features:
                 with torch.no_grad():
-                    out = model(**{name: torch.tensor([value]) for name, value in feature["inputs"].items()})
-                for logits, at in ((out.start_logits, feature["start"]), (out.end_logits, feature["end"])):
-                    losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor([at])).item())
-                scores.append((out.start_logits[0].numpy(), out.end_logits[0].numpy()))
+                    if virtual:
+                        logits = span_logits_behind(model, feature["inputs"])
+                    else:
+                        out = model(**{name: torch.tensor([value]) for name, value in feature["inputs"].items()})
+                        logits = out.start_logits, out.end_logits
+                for row, at in zip(logits, (feature["start"], feature["end"])):
+                    losses.append(torch.nn.functional.cross_entropy(row, torch.tensor([at])).item())
+                scores.append(tuple(row[0].numpy() for row in logits))
             texts = answers_of(rows, features, scores, unanswerable)
             file = case.rows("questions", rows)
             stride_option = ["--doc_stride", stride] if stride != 128 else []
-            printed, predictions = case.evaluate(where, folder, "QUESTION_ANS", file, "--max_length", length, *stride_option)
+            printed, predictions = case.evaluate(where, folder, "QUESTION_ANS", file, "--max_length", length, *stride_option, *adapter)
             check = case.differences
             check.check(printed["eval_samples"] == len(features), where, f"{printed['eval_samples']} windows, Hugging Face {len(features)}")
             check.close(printed["eval_loss"], numpy.mean(losses), 2e-5 * max(1, numpy.mean(losses)), f"{where}, eval_loss")
