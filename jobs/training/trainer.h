@@ -54,8 +54,8 @@ class Trainer {
   bool finished() const { return (done_ >= total_ || stop_early_) && !evaluation_pending_; }
   // Collective. Whether an earlier start, finished too, came to its very end, test rows included.
   bool results_are_written() const;
-  // The adapter folder's files as the model now is.
-  Files adapter_files() const;
+  // The adapter folder's files as the model now is (of_checkpoint: adapted_model.h).
+  Files adapter_files(bool of_checkpoint) const;
 
  private:
   struct Totals {

@@ -88,10 +88,11 @@ void Trainer::restore(const State& state) {
   stop_early_ = recorder_.out_of_patience();
 }
 
-Files Trainer::adapter_files() const {
+Files Trainer::adapter_files(bool of_checkpoint) const {
   const std::vector<std::string>& labels = run_.task.label_names();
   const bool known = !labels.empty() || run_.task.regression();  // of a regression: none
-  return run_.model.files(run_.model_name, known ? std::optional(labels) : std::nullopt);
+  return run_.model.files(run_.model_name, known ? std::optional(labels) : std::nullopt,
+                          of_checkpoint);
 }
 
 void Trainer::save() {
@@ -108,7 +109,7 @@ void Trainer::save() {
   if (const std::optional<Error> error = run_.store->last_error()) {
     context_.log.warn("the last checkpoint was not saved: {}", error->what());
   }
-  Files files = adapter_files();
+  Files files = adapter_files(true);
   files["state.h5"] = to_hdf5(state());
   files["trainer_state.json"] = pretty(recorder_.state().json()) + "\n";
   run_.store->save(done_, std::move(files), options_.save_total_limit.value_or(0),
@@ -142,7 +143,7 @@ Outcome Trainer::finish() {
   const bool tested = !run_.test || test();
   together(context_.communicator, "writing the results", [&] {
     if (!run_.store) return;
-    for (const auto& [name, bytes] : adapter_files())
+    for (const auto& [name, bytes] : adapter_files(false))
       write_file_durably(std::filesystem::path(options_.output_dir) / name, bytes);
     recorder_.write_files(Json(run_.settings));
   });

@@ -116,6 +116,10 @@ class BottleneckAdapters : public Method {
   void attach(Sites& sites, const AttachOptions& options) override;
   std::vector<Trainable>& trainables() override { return trainables_; }
   std::vector<Trainable> exported() const override;
+  std::vector<Trainable> copied() const override {
+    if (!output_embedding_.value.defined()) return {};
+    return {output_embedding_};
+  }
   bool ignores(const std::string& name) const override {
     const bool again = settings_->ln_before && name.find(".adapter_down.0.") != std::string::npos;
     return again || name == output_embedding_.name;
@@ -135,7 +139,7 @@ class BottleneckAdapters : public Method {
   std::deque<Bottleneck> adapters_;
   std::vector<Target> targets_;
   std::vector<Trainable> trainables_;
-  // Of a language model, which does not train but is in its folders.
+  // Of a language model, which does not train but is in the folders of `adapters`.
   Trainable output_embedding_;
 };
 
@@ -216,7 +220,6 @@ void BottleneckAdapters::adapt(BlockOutput& block, Sites& sites, uint64_t seed) 
 // torch has the norm before the bottleneck under two names, and files hold both.
 std::vector<Trainable> BottleneckAdapters::exported() const {
   std::vector<Trainable> exported = trainables_;
-  if (output_embedding_.value.defined()) exported.push_back(output_embedding_);
   const std::string norm = ".adapter_norm_before.";
   for (const Trainable& trainable : trainables_) {
     const size_t at = trainable.name.find(norm);

@@ -51,6 +51,8 @@ class Method {
   virtual std::vector<Trainable>& trainables() = 0;
   // What an adapter folder holds: the trainables, or what they make.
   virtual std::vector<Trainable> exported() const = 0;
+  // What a folder holds of the frozen base beside them; the folder of a checkpoint goes without.
+  virtual std::vector<Trainable> copied() const { return {}; }
   // What of it does not train but is read from a folder (VeRA's projections). They share their
   // memory with the method's own.
   virtual std::vector<Trainable> constants() const { return {}; }

@@ -206,11 +206,15 @@ void AdaptedModel::merge(at::ScalarType type) {
 }
 
 std::map<std::string, std::string> AdaptedModel::files(
-    const std::string& base_model_name,
-    const std::optional<std::vector<std::string>>& labels) const {
+    const std::string& base_model_name, const std::optional<std::vector<std::string>>& labels,
+    bool of_checkpoint) const {
   refresh();
+  std::vector<Trainable> exported = methods_.front()->exported();
+  if (!of_checkpoint) {
+    for (const Trainable& copied : methods_.front()->copied()) exported.push_back(copied);
+  }
   std::vector<TensorBytes> tensors;
-  for (const Trainable& trainable : methods_.front()->exported()) {
+  for (const Trainable& trainable : exported) {
     tensors.push_back(tensor_bytes(trainable.name, trainable.value, trainable.saved_as));
   }
   Json config = methods_.front()->config();

@@ -81,10 +81,10 @@ class AdaptedModel {
   // will hold it.
   void merge(at::ScalarType type);
 
-  // The files of an adapter folder, name → bytes.
-  std::map<std::string, std::string> files(
-      const std::string& base_model_name,
-      const std::optional<std::vector<std::string>>& labels) const;
+  // The files of an adapter folder, name → bytes. of_checkpoint: without copies of frozen weights.
+  std::map<std::string, std::string> files(const std::string& base_model_name,
+                                           const std::optional<std::vector<std::string>>& labels,
+                                           bool of_checkpoint) const;
 
  private:
   void flatten();

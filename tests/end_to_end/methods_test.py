@@ -11,6 +11,7 @@ import time
 import unittest
 
 import support
+from generate_test import make_gguf
 
 METHODS = {
     "lora, patterns and biases": ["LORA", "--rank_pattern", '{"query": 2}', "--bias", "all", "--lora_dropout", 0.1],
@@ -77,6 +78,37 @@ class Methods(unittest.TestCase):
         for name, method in METHODS.items():
             with self.subTest(name):
                 self.check_resumed(name, method, self.rows)
+
+    def test_a_checkpoint_holds_no_head_that_does_not_train(self):
+        base, head = make_gguf(self.folder / "tiny.gguf"), {"head_config.json", "model_head.safetensors"}
+        texts = self.folder / "texts.jsonl"
+        texts.write_text("".join(json.dumps({"text": f"hello {number} world"}) + "\n" for number in range(8)))
+        names = lambda folder: {file.name for file in folder.iterdir()} & head
+
+        def train(output):
+            return support.call("finetune", "--model_name_or_path", base, "--task_type", "CAUSAL_LM", "--train_file", texts, "--output_dir", output,
+                         "--peft_type", "BOTTLENECK", "--learning_rate", 0.01, "--max_steps", 3, "--save_steps", 1, "--threads", 1).stderr  # fmt: skip
+
+        def loss(adapter):
+            said = support.call("evaluate", "--model_name_or_path", base, "--adapter_name_or_path", adapter, "--validation_file", texts, "--threads", 1)
+            return json.loads(said.stdout)["eval_loss"]
+
+        whole = self.folder / "writer"
+        train(whole)
+        self.assertEqual((head, set()), (names(whole), names(whole / "checkpoint-3")))
+        self.assertEqual(loss(whole), loss(whole / "checkpoint-3"))
+        self.assertNotEqual(loss(whole), loss(whole / "checkpoint-2"))
+        for resumed, held in ((self.folder / "new", ()), (self.folder / "old", head)):  # older checkpoints held the head
+            checkpoint = shutil.copytree(whole / "checkpoint-2", resumed / "checkpoint-2")
+            for file in held:
+                shutil.copy(whole / file, checkpoint / file)
+            self.assertEqual(loss(whole / "checkpoint-2"), loss(checkpoint))
+            self.assertIn("going on after update 2", train(resumed))
+            for file in ("adapter.safetensors", "adapter_config.json", *head):
+                self.assertEqual(support.digest(whole / file), support.digest(resumed / file), f"{resumed.name}: {file}")
+        judge = self.folder / "judge"
+        support.call(*self.options(judge, ["BOTTLENECK"], self.rows))
+        self.assertEqual(head, names(judge / "checkpoint-5"), "which trains")
 
     def test_questions_behind_virtual_tokens(self):
         texts, ids = self.questions()

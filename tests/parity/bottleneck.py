@@ -3,7 +3,7 @@
     RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/bottleneck.py [--seed N] [--family F ...]
 
 Pfeiffer, Houlsby, parallel, and general configs drawn from what the library offers, on every family that it knows and T5: losses of
-four updates, trained tensors, both config files, and the loss that the library finds with our folder. OPT, which it refuses, trains
+four updates, trained tensors, both config files, and the loss that the library finds with our folder and our checkpoint. OPT, which it refuses, trains
 here. Exits with 1 if anything differs.
 """
 
@@ -116,7 +116,7 @@ def given(case):
 def train_with_ours(case, output, *more):
     call("finetune", *given(case), "--train_file", case.folder / "rows.jsonl", "--output_dir", output, "--per_device_train_batch_size", 2,
          "--global_batch_size", heads.ROWS, "--max_steps", UPDATES, "--learning_rate", RATE, "--lr_scheduler_type", "constant", "--logging_steps", 1,
-         "--save_strategy", "no", "--model_dropout", 0, *more)  # fmt: skip
+         "--save_steps", UPDATES, "--model_dropout", 0, *more)  # fmt: skip
     return metrics(output, "loss")
 
 
@@ -137,11 +137,12 @@ def compare(where, family, config, settings, folder, source, differences):
         names = [key for key in set(files[0]) | set(files[1]) if key != "model_name" and files[0].get(key, "?") != files[1].get(key, "?")]
         differences.check(not names, where, f"{name}: {[(key, files[0].get(key), files[1].get(key)) for key in names]}")
     said = json.loads(call("evaluate", *given(case), "--adapter_name_or_path", output, "--validation_file", folder / "rows.jsonl").splitlines()[-1])
-    model = case.base()
-    model.load_adapter(str(output), set_active=True, use_safetensors=True)
-    with torch.no_grad():
-        wanted = case.loss(model.eval()).item()
-    differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss")
+    for made in (output, output / f"checkpoint-{UPDATES}"):
+        model = case.base()
+        model.load_adapter(str(made), set_active=True, use_safetensors=True)
+        with torch.no_grad():
+            wanted = case.loss(model.eval()).item()
+        differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss of {made.name}")
 
 
 def train_alone(where, family, config, settings, folder, source, differences):
