@@ -3,8 +3,8 @@
     RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/bottleneck.py [--seed N] [--family F ...]
 
 Pfeiffer, Houlsby, parallel, and general configs drawn from what the library offers, on every family that it knows and T5: losses of
-four updates, trained tensors, both config files, and the loss that the library finds with our folder and our checkpoint. OPT, which it refuses, trains
-here. Exits with 1 if anything differs.
+four updates, trained tensors, both config files, and the loss that the library finds with our folder and our checkpoint. OPT,
+which it refuses, trains here. Exits with 1 if anything differs.
 """
 
 import argparse

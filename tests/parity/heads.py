@@ -2,8 +2,9 @@
 
     RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/heads.py [--seed N] [--family F ...]
 
-SEQ_CLS by every method, TOKEN_CLS by LoRA, QUESTION_ANS by LoRA and behind virtual tokens: the losses of four updates, names and shapes of the saved tensors, evaluate's loss
-against what peft makes of our folder; token types, padding ids inside a text, accumulation; bf16 within a few per cent.
+SEQ_CLS by every method, TOKEN_CLS by LoRA, QUESTION_ANS by LoRA and behind virtual tokens: the losses of four updates, names and shapes
+of the saved tensors, evaluate's loss against what peft makes of our folder; token types, padding ids inside a text, accumulation; bf16
+within a few per cent.
 Exits with 1 if anything differs.
 """
 

@@ -2,7 +2,8 @@
 
     RANKWISE_BINARY=build/rankwise .parity/python/bin/python tests/parity/several_adapters.py [--seed N]
 
-Losses of `evaluate` and greedy tokens of `generate`; a mixed batch by peft's `adapter_names`; unknown names, stacks that cannot be, and equal bytes at 1, 2 and 3 ranks.
+Losses of `evaluate` and greedy tokens of `generate`; a mixed batch by peft's `adapter_names`; unknown names, stacks that cannot be,
+and equal bytes at 1, 2 and 3 ranks.
 Exits with 1 if anything differs.
 """
 
