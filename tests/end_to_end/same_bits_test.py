@@ -1,8 +1,6 @@
-"""The same adapter, byte for byte, at any rank count; and after stops and kills with resumes at other rank counts."""
+"""The same adapter, byte for byte, at any rank count; and after a stop and a resume at another (kills: kills_test.py)."""
 
-import os
 import pathlib
-import random
 import re
 import shutil
 import signal
@@ -66,34 +64,6 @@ class SameBits(unittest.TestCase):
         self.assertIn("going on after update", text)
         self.assertEqual(self.result(self.undisturbed()), self.result(output))
 
-    def test_after_kills_of_the_whole_job(self):
-        self.after_kills("killed", self.kill)
-
-    def test_after_kills_of_one_rank(self):
-        self.after_kills("rank-killed", self.kill_one_rank)
-
-    def after_kills(self, name, kill_some):
-        seed = int(os.environ.get("RANKWISE_KILL_SEED", random.randrange(10**6)))
-        print(f"kills are drawn from seed {seed}")
-        source = random.Random(seed)
-        output = self.folder / name
-        for kill in range(50 if os.environ.get("RANKWISE_LONG_TESTS") else 5):
-            # an event: that many lines more in metrics.jsonl, or a checkpoint being written
-            lines = source.randint(1, 3) + (len(support.lines_of(output)) if (output / "metrics.jsonl").exists() else 0)
-            partial = source.random() < 0.3
-            process = support.start(*self.options(output), ranks=source.randint(2, 4))
-            happened = (lambda: list(output.glob("*.partial"))) if partial else (
-                lambda: (output / "metrics.jsonl").exists() and len(support.lines_of(output)) >= lines)
-            try:
-                self.wait_for(process, happened)
-                kill_some(process, source)
-            except EOFError:  # it had less left to do than the event asked for: again from the start
-                shutil.rmtree(output)
-            finally:
-                self.kill(process)
-        support.call(*self.options(output), ranks=source.randint(1, 4))
-        self.assertEqual(self.result(self.undisturbed()), self.result(output), f"seed {seed}")
-
     def test_a_finished_run_is_left_alone(self):
         output = self.undisturbed()
         before = {file: file.stat().st_mtime_ns for file in output.glob("adapter*")}
@@ -105,37 +75,6 @@ class SameBits(unittest.TestCase):
         self.assertIn("lora_alpha", text)
         self.assertIn("'8'", text)
         self.assertIn("'16'", text)
-
-    def kill_one_rank(self, process, source):
-        """The launcher ends the others, with the killed rank's code."""
-        ranks = [pid for pid in self.children(process) if (pathlib.Path("/proc") / str(pid) / "comm").read_text() == "rankwise\n"]
-        if ranks:
-            os.kill(source.choice(sorted(ranks)), signal.SIGKILL)
-            self.assertIn(process.wait(60), (0, 137))  # 0: its work was done
-
-    @staticmethod
-    def children(process):
-        found = []
-        for child in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{process.pid}" == (child / "stat").read_text().split()[3]:
-                    found.append(int(child.name))
-            except (OSError, IndexError):
-                pass
-        return found
-
-    def kill(self, process, source=None):
-        ranks = self.children(process) if process.poll() is None else []  # they are in groups of their own
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        for child in ranks:
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        process.wait(60)
-        if not process.stderr.closed:
-            process.stderr.close()
 
     def wait_for(self, process, happened, seconds=60):
         deadline = time.monotonic() + seconds
