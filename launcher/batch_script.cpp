@@ -48,9 +48,9 @@ done
 
 constexpr const char* kStarts = R"sh(
 # Counts the starts since one that brought an update, in a file beside the output folder.
-output_dir=@OUTPUT@
-starts_file=${output_dir%/}.starts
-saved() { find "$output_dir" -name 'checkpoint-*[0-9]' -o -name adapter_config.json 2>/dev/null | sort; }
+output=@OUTPUT@
+starts_file=${output%/}.starts
+saved() { find "$output" -name 'checkpoint-*[0-9]' -o -name adapter_config.json -o -name '*.h5' 2>/dev/null | sort; }
 [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || rm -f "$starts_file"
 starts=$(($(cat "$starts_file" 2>/dev/null || echo 0) + 1))
 before=$(saved)
@@ -61,7 +61,7 @@ echo $starts >"$starts_file"
 // Slurm ends and starts this very job again.
 constexpr const char* kRequeue = R"sh(
 if [ $rc = 0 ] && [ -z "$(saved)" ]; then
-  echo "the launcher ended with 0, but there is nothing in $output_dir" >&2
+  echo "the launcher ended with 0, but there is nothing in $output" >&2
   rc=1
 fi
 if [ "$(saved)" != "$before" ]; then starts=0; fi
@@ -107,7 +107,7 @@ std::string directives(const BatchJob& job) {
   add("output", options.output);
   text += "#SBATCH --open-mode=append\n";
   add("chdir", job.folder.string());
-  if (job.output_dir.empty()) return text;
+  if (job.output.empty()) return text;
   return text + fmt::format("#SBATCH --requeue\n#SBATCH --signal={}USR1@{}\n",
                             job.pmix ? "" : "B:", options.save_seconds);
 }
@@ -139,10 +139,10 @@ std::string batch_script(const BatchJob& job) {
   text += "\ncommand=(" + shell_quoted(job.binary.string());
   for (const std::string& given : job.words) text += ' ' + word(job, given);
   text += ")\n" + launch(job);
-  if (!job.output_dir.empty()) text += filled(kStarts, "@OUTPUT@", word(job, job.output_dir));
+  if (!job.output.empty()) text += filled(kStarts, "@OUTPUT@", word(job, job.output));
   const int64_t restarts = job.options.max_restarts;
   text += restarts ? filled(kRestarting, "@RESTARTS@", std::to_string(restarts)) : kOnce;
-  if (!job.output_dir.empty()) text += kRequeue;
+  if (!job.output.empty()) text += kRequeue;
   return text + "exit $rc\n";
 }
 

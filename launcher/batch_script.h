@@ -15,7 +15,7 @@ struct BatchJob {
   std::filesystem::path binary;    // absolute
   std::filesystem::path folder;    // where relative paths begin; absolute
   std::vector<std::string> words;  // the verb and its words
-  std::string output_dir;          // of a verb that saves when asked to stop, else ""
+  std::string output;              // of a verb that saves when asked to stop, else ""
 };
 
 std::string batch_script(const BatchJob& job);

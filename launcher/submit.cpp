@@ -30,6 +30,15 @@ size_t verb_at(const std::vector<std::string>& words, const Fields& fields) {
   return std::min(at, words.size());
 }
 
+// Where a verb that saves leaves what tells of progress: a folder.
+std::string output_of(const Fields& fields) {
+  const Field* file = fields.find("output_file");
+  if (file && !file->text().empty()) return file->text() + ".parts";
+  const std::string folder = fields.find("output_dir")->text();
+  if (folder.empty()) throw usage_error("--output_dir must be given");
+  return folder;
+}
+
 // Reads the verb's words as the verb will; fills in what the script has to know of them.
 void read_verb(BatchJob& job) {
   const std::unique_ptr<Job> verb = find_verb(job.words.at(0), verbs()).make();
@@ -47,11 +56,12 @@ void read_verb(BatchJob& job) {
     }
   }
   if (!verb->saves_on_stop()) return;
-  job.output_dir = fields.at("output_dir").text();
-  if (job.output_dir.empty()) throw usage_error("--output_dir must be given");
-  if (!options.array.empty() && job.output_dir.find("%a") == std::string::npos) {
-    throw Error(ErrorKind::kUsage, "the jobs of --array would all write to " + job.output_dir,
-                "write %a for the job's number: --output_dir " + job.output_dir + "-%a");
+  if (fields.at("model_name_or_path").text().empty())
+    throw usage_error("--model_name_or_path must be given");
+  job.output = output_of(fields);
+  if (!options.array.empty() && job.output.find("%a") == std::string::npos) {
+    throw Error(ErrorKind::kUsage, "the jobs of --array would all write to " + job.output,
+                "write %a for the job's number: --output_dir " + job.output + "-%a");
   }
 }
 

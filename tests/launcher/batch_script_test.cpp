@@ -15,7 +15,7 @@ BatchJob training() {
   job.words = {"finetune", "--train_file", "it's a \"file\" $HOME.tsv", "--output_dir", "out put"};
   job.binary = "/opt/rank wise";
   job.folder = "/work/me";
-  job.output_dir = "out put";
+  job.output = "out put";
   job.pmix = true;
   return job;
 }
@@ -32,7 +32,7 @@ TEST(BatchScript, BashUnderstandsEachForm) {
       for (const char* output : {"out put", ""}) {
         BatchJob job = training();
         job.pmix = pmix;
-        job.output_dir = output;
+        job.output = output;
         job.options.max_restarts = restarts;
         const CommandResult checked = bash(batch_script(job), {"-n"});
         EXPECT_EQ(checked.code, 0) << checked.err << batch_script(job);
@@ -67,7 +67,7 @@ TEST(BatchScript, ThreeStartsWithoutAnUpdateAreTheLast) {
   char folder[] = "/tmp/rankwise-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   job.folder = folder;
-  job.output_dir = std::string(folder) + "/out";
+  job.output = std::string(folder) + "/out";
   const auto start = [&](int number, const std::string& rank_does) {
     return bash("srun() { " + rank_does +
                 "; return 75; }\nscontrol() { echo \"asked: $*\"; }\nsleep() { exit 75; }\n" +
@@ -76,7 +76,7 @@ TEST(BatchScript, ThreeStartsWithoutAnUpdateAreTheLast) {
   };
   const std::string asked = "asked: requeue 7\n";
   EXPECT_EQ(start(0, "true").out, asked);
-  EXPECT_EQ(start(1, "mkdir -p " + job.output_dir + "/checkpoint-4").out, asked);
+  EXPECT_EQ(start(1, "mkdir -p " + job.output + "/checkpoint-4").out, asked);
   EXPECT_EQ(start(2, "true").out, asked);
   EXPECT_EQ(start(3, "true").out, asked);
   const CommandResult last = start(4, "true");
@@ -91,13 +91,16 @@ TEST(BatchScript, ALauncherThatDidNothingIsNoSuccess) {
   char folder[] = "/tmp/rankwise-XXXXXX";
   ASSERT_NE(mkdtemp(folder), nullptr);
   job.folder = folder;
-  job.output_dir = std::string(folder) + "/out";
+  job.output = std::string(folder) + "/out";
   const auto start = [&](const std::string& srun) {
     return bash("srun() { " + srun + "; }\n" + batch_script(job)).code;
   };
   EXPECT_EQ(start("true"), 1);
   EXPECT_EQ(
-      start("mkdir " + job.output_dir + " && touch " + job.output_dir + "/adapter_config.json"), 0);
+      start("mkdir " + job.output + " && touch " + job.output + "/adapter_config.json"), 0);
+  job.output = std::string(folder) + "/rows.h5.parts";  // of prepare
+  EXPECT_EQ(start("true"), 1);
+  EXPECT_EQ(start("mkdir " + job.output + " && touch " + job.output + "/000000.h5"), 0);
 }
 
 }  // namespace
