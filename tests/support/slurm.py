@@ -113,12 +113,12 @@ class Slurm:
 
     def processes(self, name=""):
         """Numbers of what slurmd has started, stepds and jobs; of programs of that name only."""
-        own = {daemon.pid for daemon in self.daemons.values()}
+        sessions = {daemon.pid for daemon in self.daemons.values()}  # slurmctld has helpers
         ours = f"SLURM_CONF={self.folder}/slurm.conf".encode()
         found = []
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                started_here = ours in (process / "environ").read_bytes().split(b"\0") and int(process.name) not in own
+                started_here = ours in (process / "environ").read_bytes().split(b"\0") and os.getsid(int(process.name)) not in sessions
                 if started_here and name in (process / "comm").read_text():
                     found.append(int(process.name))
             except OSError:  # it has ended
@@ -133,7 +133,9 @@ class Slurm:
     def lose_node(self):
         """As if its power went: slurmd and all that it had started."""
         self.stop("slurmd")
+        self.signal(signal.SIGKILL, "slurmstepd")  # first, for these would tell of the others' end
         self.wait("end of the node's processes", lambda: self.signal(signal.SIGKILL) or not self.processes())
+        self.wait("node that is down", lambda: "down" in self.run("sinfo", "-h", "-o", "%T", check=False), 90)
 
     def boot_node(self):
         """It comes back as nodes without disks do: nothing of what steps had kept there."""
