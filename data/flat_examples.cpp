@@ -6,6 +6,9 @@ namespace rankwise {
 void FlatExamples::add(const EncodedRow& row) {
   row_examples.push_back(std::ssize(row.examples));
   truncated_rows += row.truncated;
+  const std::string question = row.question ? line_of(*row.question) : "";
+  question_lengths.push_back(std::ssize(question));
+  questions += question;
   for (const Example& example : row.examples) {
     lengths.push_back(std::ssize(example.input_ids));
     label_counts.push_back(std::ssize(example.labels) + std::ssize(example.values));

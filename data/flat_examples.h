@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "data/tasks/task.h"
@@ -13,6 +14,8 @@ struct FlatExamples {
   std::vector<int64_t> lengths, label_counts;  // [examples]; of labels or values
   std::vector<int32_t> ids, types, labels;     // types: as many as ids, or none
   std::vector<float> values;
+  std::vector<int64_t> question_lengths;  // [rows]: bytes of a row's in questions
+  std::string questions;                  // lines, of rows that have one
   int64_t truncated_rows = 0;
 
   void add(const EncodedRow& row);

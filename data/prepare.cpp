@@ -3,12 +3,9 @@
 // node's memory.
 #include "data/prepare.h"
 
-#include <ATen/ops/zeros.h>
-
-#include <algorithm>
-#include <array>
 #include <set>
 
+#include "data/gather_questions.h"
 #include "data/gather_store.h"
 #include "data/prepare_steps.h"
 #include "distributed/comm/agree.h"
@@ -57,48 +54,17 @@ int64_t row_in_file(const World& world, int64_t mine) {
 std::vector<Question> take_questions(Communicator& communicator, std::vector<EncodedRow>& rows,
                                      const std::filesystem::path& file) {
   std::vector<Question> mine;
+  RowKinds kinds;
   for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t row = row_in_file(communicator.world(), static_cast<int64_t>(i));
+    kinds.add(row, rows[i].question.has_value());
     if (!rows[i].question) continue;
     mine.push_back(std::move(*rows[i].question));
-    mine.back().row = row_in_file(communicator.world(), static_cast<int64_t>(i));
+    mine.back().row = row;
     rows[i].question.reset();
   }
-  at::Tensor counts = at::zeros({2}, at::kLong);
-  counts[0] = std::ssize(mine);
-  counts[1] = std::ssize(rows);
-  communicator.sum(counts);
-  const int64_t all = counts[0].item<int64_t>();
-  if (all != 0 && all != counts[1].item<int64_t>())
-    throw input_error("{}: rows of input_ids among rows of text", file.string()).as_agreed();
+  check_one_kind(communicator, kinds, file);
   return mine;
-}
-
-// Collective. What judging needs of the questions of a store; null: there are none.
-std::shared_ptr<const Questions> questions_of(Communicator& communicator, const TokenStore& store,
-                                              std::vector<Question> mine) {
-  auto questions = std::make_shared<Questions>();
-  at::Tensor windows = at::zeros({store.rows() + 1, 3}, at::kLong);  // the last: counts
-  int64_t* number = windows.mutable_data_ptr<int64_t>();
-  int64_t* counts = number + 3 * store.rows();
-  for (Question& question : mine) {
-    question.example = store.row_offsets.empty()
-                           ? question.row
-                           : store.row_offsets[static_cast<size_t>(question.row)];
-    for (size_t i = 0; i < question.windows.size(); ++i) {
-      const Window& window = question.windows[i];
-      std::ranges::copy(std::array{window.begin, window.end, window.first},
-                        number + 3 * (question.example + static_cast<int64_t>(i)));
-    }
-    counts[0] += 1;
-    counts[1] += store.labelled() && question.answers.empty();
-  }
-  communicator.sum(windows);
-  if (counts[0] == 0) return nullptr;
-  for (const int64_t* at = number; at < counts; at += 3)
-    questions->windows.push_back({at[0], at[1], at[2]});
-  questions->mine = std::move(mine);
-  questions->all_answerable = counts[1] == 0;
-  return questions;
 }
 
 // Every row has a label or none has.
@@ -144,7 +110,7 @@ TokenStore prepare(Communicator& communicator, Task& task, const std::filesystem
   if (task.type() == TaskType::kSeqCls || task.type() == TaskType::kQuestionAns)
     check_labels(store, file);
   if (limits.keep_questions)
-    store.questions = questions_of(communicator, store, std::move(questions));
+    store.questions = gather_questions(communicator, store, std::move(questions));
   return store;
 }
 

@@ -41,6 +41,7 @@ void count_labels(Communicator& communicator, Task& task, const fs::path& source
 std::string identity_of(const TokenFileSettings& settings, const Task& task, const fs::path& source,
                         int64_t part_rows) {
   const Json all = {{"settings", settings},
+                    {"format", kTokenFileFormat},
                     {"labels", task.label_names()},
                     {"source", fs::absolute(source).string()},
                     {"bytes", fs::file_size(source)},
@@ -53,12 +54,13 @@ std::string identity_of(const TokenFileSettings& settings, const Task& task, con
 class Parts {
  public:
   Parts(const Task& task, const fs::path& source, const RowLimits& limits, const fs::path& output,
-        std::string identity)
+        std::string identity, int64_t part_rows)
       : task_(task),
         source_(source),
         limits_(limits),
         output_(output),
-        identity_(std::move(identity)) {}
+        identity_(std::move(identity)),
+        part_rows_(part_rows) {}
 
   // Whether the part is still to be made; else it is taken as it is.
   bool wanted(int64_t number) {
@@ -69,6 +71,7 @@ class Parts {
     missing_ = !there;
     if (there) {
       made_[number] = *there;
+      kinds_.add(number * part_rows_, there->questions > 0);
       ++kept_;
     }
     return missing_;
@@ -79,21 +82,25 @@ class Parts {
     if (batch_.size() == kBatchRows) encode();
   }
 
-  // Writes the part that is under way, if there is one.
+  // Writes the part that is under way, if there is one; not after rows that are to be refused.
   void finish() {
     encode();
-    if (examples_.row_examples.empty()) return;
+    if (examples_.row_examples.empty() || kinds_.mixed()) return;
     made_[asked_] = write_part(part_path(output_, asked_), examples_, task_.type(), identity_);
     examples_ = {};
   }
 
   const std::map<int64_t, TokenPart>& made() const { return made_; }
+  const RowKinds& kinds() const { return kinds_; }
   int64_t kept() const { return kept_; }
 
  private:
   void encode() {
-    for (const EncodedRow& row : encode_rows(task_, std::move(batch_), source_, limits_))
+    for (const EncodedRow& row : encode_rows(task_, std::move(batch_), source_, limits_)) {
+      kinds_.add(asked_ * part_rows_ + std::ssize(examples_.row_examples),
+                 row.question.has_value());
       examples_.add(row);
+    }
     batch_ = {};
   }
 
@@ -102,6 +109,8 @@ class Parts {
   const RowLimits& limits_;
   const fs::path& output_;
   std::string identity_;
+  int64_t part_rows_;
+  RowKinds kinds_;
   int64_t asked_ = -1, kept_ = 0;
   bool missing_ = false;
   std::vector<Row> batch_;
@@ -118,8 +127,9 @@ void remove_parts_behind(const fs::path& output, int64_t count) {
 }  // namespace
 
 PreparedFile prepare_token_file(Communicator& communicator, Task& task, const fs::path& source,
-                                const RowLimits& limits, const TokenFileSettings& settings,
+                                RowLimits limits, const TokenFileSettings& settings,
                                 const fs::path& output, int64_t part_rows) {
+  limits.keep_questions = true;
   const World& world = communicator.world();
   if (task.label_names().empty() && task.counts_labels())
     count_labels(communicator, task, source, limits);
@@ -132,7 +142,8 @@ PreparedFile prepare_token_file(Communicator& communicator, Task& task, const fs
   });
   std::optional<Parts> parts;
   together(communicator, "tokenising " + source.string(), [&] {
-    parts.emplace(task, source, limits, output, identity_of(settings, task, source, part_rows));
+    parts.emplace(task, source, limits, output, identity_of(settings, task, source, part_rows),
+                  part_rows);
     read_rows(
         source,
         [&](int64_t row) {
@@ -143,6 +154,7 @@ PreparedFile prepare_token_file(Communicator& communicator, Task& task, const fs
         [&](Row&& row) { parts->add(std::move(row)); });
     parts->finish();
   });
+  check_one_kind(communicator, parts->kinds(), source);
   Json mine = {{"kept", parts->kept()}, {"parts", Json::object()}};
   for (const auto& [number, part] : parts->made())
     mine["parts"][std::to_string(number)] = to_json(part);

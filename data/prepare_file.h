@@ -12,13 +12,12 @@ struct PreparedFile {
   int64_t parts = 0, kept_parts = 0;  // kept: from an earlier start that was interrupted
 };
 
-// Collective. The bytes of arrays do not depend on the rank count. A part that is there, of the same
-// settings and the same source, is kept. Memory: one part a rank. Errors (all ranks): kInput,
+// Collective. The bytes of arrays do not depend on the rank count. A part that is there, of the
+// same settings and the same source, is kept. Memory: one part a rank. Errors (all ranks): kInput,
 // kModel, kMachine.
 PreparedFile prepare_token_file(Communicator& communicator, Task& task,
-                                const std::filesystem::path& source, const RowLimits& limits,
+                                const std::filesystem::path& source, RowLimits limits,
                                 const TokenFileSettings& settings,
-                                const std::filesystem::path& output,
-                                int64_t part_rows = kPartRows);
+                                const std::filesystem::path& output, int64_t part_rows = kPartRows);
 
 }  // namespace rankwise

@@ -2,6 +2,7 @@
 #include "data/prepare_steps.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <mutex>
@@ -58,6 +59,27 @@ void check_label_count(const Task& task, const std::filesystem::path& file) {
     throw input_error("{}: the only label is '{}'; a classification needs two at least",
                       file.string(), task.label_names()[0]);
   }
+}
+
+void RowKinds::add(int64_t row, bool is_text) {
+  int64_t& first = is_text ? text : other;
+  first = std::min(first, row);
+}
+
+void check_one_kind(Communicator& communicator, const RowKinds& mine,
+                    const std::filesystem::path& file) {
+  const at::Tensor all = communicator.all_gather(at::tensor({mine.text, mine.other}, at::kLong));
+  const auto* first = all.const_data_ptr<int64_t>();  // [ranks, 2]
+  RowKinds kinds;
+  for (int rank = 0; rank < communicator.world().ranks; ++rank, first += 2) {
+    kinds.add(first[0], true);
+    kinds.add(first[1], false);
+  }
+  if (!kinds.mixed()) return;
+  throw input_error("{}:{}: {}", file.string(), std::max(kinds.text, kinds.other) + 1,
+                    kinds.text < kinds.other ? "a row of input_ids among rows of text"
+                                             : "a row of text among rows of input_ids")
+      .as_agreed();
 }
 
 std::vector<EncodedRow> encode_rows(const Task& task, std::vector<Row> rows,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,6 +21,18 @@ std::vector<std::string> unite_labels(Communicator& communicator,
 
 // Errors: kInput: the labels that were counted are only one.
 void check_label_count(const Task& task, const std::filesystem::path& file);
+
+// The first rows of a file, from 0, that are a question's text and that are not.
+struct RowKinds {
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  int64_t text = kNone, other = kNone;
+  void add(int64_t row, bool is_text);
+  bool mixed() const { return text != kNone && other != kNone; }
+};
+
+// Collective. Errors (all ranks): kInput: the ranks' rows together are of both kinds.
+void check_one_kind(Communicator& communicator, const RowKinds& mine,
+                    const std::filesystem::path& file);
 
 // On all threads. Errors: those of Task::encode, of the first row that has one.
 std::vector<EncodedRow> encode_rows(const Task& task, std::vector<Row> rows,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/tokenizers/origins.h"
@@ -13,6 +14,7 @@ namespace rankwise {
 struct Window {
   int64_t begin = 0, end = 0;  // the context's tokens in the example
   int64_t first = 0;           // which of the context's tokens the first of them is
+  bool operator==(const Window&) const = default;
 };
 
 struct Question {
@@ -28,5 +30,10 @@ struct Questions {
   std::vector<Question> mine;   // of this rank's rows
   bool all_answerable = true;   // of all ranks
 };
+
+// A question but its row and example as a line of JSON, which a token store keeps.
+std::string line_of(const Question& question);
+// Errors: kInput, beginning with `where`: no such line.
+Question question_of(std::string_view line, const std::string& where);
 
 }  // namespace rankwise

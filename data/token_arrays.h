@@ -21,6 +21,10 @@ inline hid_t hdf5_type<int32_t>() {
   return H5T_STD_I32LE;
 }
 template <>
+inline hid_t hdf5_type<char>() {
+  return H5T_STD_U8LE;
+}
+template <>
 inline hid_t hdf5_type<float>() {
   return H5T_IEEE_F32LE;
 }
@@ -38,9 +42,8 @@ inline void write_array(hid_t file, const char* name, hid_t type, const void* nu
     checked(H5Pset_deflate(creation, 1), "setting compression");
     checked(H5Pset_fletcher32(creation), "setting checksums");
   }
-  const Handle dataset(
-      H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose,
-      "making a dataset");
+  const Handle dataset(H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
+                       H5Dclose, "making a dataset");
   if (count > 0)
     checked(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers), "writing a dataset");
 }
@@ -48,6 +51,10 @@ inline void write_array(hid_t file, const char* name, hid_t type, const void* nu
 template <class Number>
 void write_array(hid_t file, const char* name, const std::vector<Number>& numbers) {
   write_array(file, name, hdf5_type<Number>(), numbers.data(), numbers.size());
+}
+
+inline void write_array(hid_t file, const char* name, const std::string& bytes) {
+  write_array(file, name, hdf5_type<char>(), bytes.data(), bytes.size());
 }
 
 // Numbers begin … end - 1.

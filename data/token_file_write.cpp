@@ -85,8 +85,12 @@ std::vector<int32_t> narrowed(const std::vector<Number>& numbers) {
   return {numbers.begin(), numbers.end()};
 }
 
+bool have_questions(const std::vector<TokenPart>& parts) {
+  return std::ranges::any_of(parts, [](const TokenPart& part) { return part.questions > 0; });
+}
+
 struct Offsets {
-  std::vector<int64_t> rows, tokens, labels;
+  std::vector<int64_t> rows, tokens, labels, questions;
   std::vector<int32_t> target_counts;
 };
 
@@ -96,6 +100,8 @@ Offsets offsets_of(const fs::path& folder, const std::vector<TokenPart>& parts) 
   offsets.tokens = sums_of(counts_of(folder, parts, "lengths", &TokenPart::examples));
   offsets.labels = sums_of(counts_of(folder, parts, "label_counts", &TokenPart::examples));
   offsets.target_counts = counts_of(folder, parts, "target_counts", &TokenPart::examples);
+  if (have_questions(parts))
+    offsets.questions = sums_of(counts_of(folder, parts, "question_lengths", &TokenPart::rows));
   return offsets;
 }
 
@@ -138,6 +144,7 @@ TokenPart write_part(const fs::path& path, const FlatExamples& examples, TaskTyp
                  std::ssize(examples.ids),
                  std::ssize(examples.labels) + std::ssize(examples.values),
                  examples.truncated_rows,
+                 std::ssize(examples.questions),
                  !examples.types.empty(),
                  !examples.values.empty()};
   std::vector<int32_t> target_counts;
@@ -160,6 +167,10 @@ TokenPart write_part(const fs::path& path, const FlatExamples& examples, TaskTyp
       write_array(file, "labels", examples.values);
     } else {
       write_array(file, "labels", examples.labels);
+    }
+    if (part.questions > 0) {
+      write_array(file, "question_lengths", narrowed(examples.question_lengths));
+      write_array(file, "questions", examples.questions);
     }
     write_text(file, "identity", identity);
     Json description = to_json(part);
@@ -217,15 +228,21 @@ void write_token_file(const fs::path& path, const std::vector<TokenPart>& parts,
                     &TokenPart::typed);
     write_virtual(file, parts, "labels", regression ? H5T_IEEE_F32LE : H5T_STD_I32LE,
                   &TokenPart::labels);
-    write_text(file, "rankwise", Json{{"settings", settings},
-                                      {"label_names", label_names},
-                                      {"parts", list},
-                                      {"rows", std::ssize(offsets.rows) - 1},
-                                      {"examples", examples},
-                                      {"one_each", one_each},
-                                      {"tokens", tokens},
-                                      {"truncated_rows", truncated_rows}}
-                                     .dump());
+    if (have_questions(parts)) {
+      write_array(file, "question_offsets", offsets.questions);
+      write_virtual(file, parts, "questions", H5T_STD_U8LE, &TokenPart::questions);
+    }
+    write_text(file, "rankwise",
+               Json{{"format", kTokenFileFormat},
+                    {"settings", settings},
+                    {"label_names", label_names},
+                    {"parts", list},
+                    {"rows", std::ssize(offsets.rows) - 1},
+                    {"examples", examples},
+                    {"one_each", one_each},
+                    {"tokens", tokens},
+                    {"truncated_rows", truncated_rows}}
+                   .dump());
     for (const auto& [name, value] : settings) write_text(file, name, value);
   });
 }

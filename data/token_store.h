@@ -35,6 +35,10 @@ class TokenStore {
   std::span<const int32_t> types(int64_t row) const;      // empty where the store has none
   std::span<const int32_t> labels_of(int64_t row) const;  // one number, or one a token
   std::span<const float> values_of(int64_t row) const;    // one number, of a regression
+  // Of a row of the file; of its number of rows: rows().
+  int64_t first_example(int64_t row) const {
+    return row_offsets.empty() ? row : row_offsets[static_cast<size_t>(row)];
+  }
   bool labelled() const { return !label_offsets.empty() && label_offsets.back() > 0; }
   // A row from wherever it is. Errors: kInput: the file is damaged.
   Example example(int64_t row) const;
@@ -56,7 +60,7 @@ class TokenStore {
   // target_counts [rows] says how many labels of a row count for the loss.
   std::shared_ptr<const TokenFile> file;
   std::span<const int32_t> target_counts;
-  std::string identity;  // hash_of this, or of the file
+  std::string identity;                        // hash_of this, or of the file
   std::shared_ptr<const Questions> questions;  // QUESTION_ANS rows of text that are to be judged
 
  private:

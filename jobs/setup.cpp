@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "data/chat_template.h"
+#include "data/gather_questions.h"
 #include "data/prepare.h"
 #include "distributed/comm/agree.h"
 #include "distributed/core/hash.h"
@@ -158,7 +159,7 @@ RowLimits row_limits(const JobContext& context, const Setup& setup,
 namespace {
 
 TokenStore open_store(JobContext& context, Setup& setup, const DataOptions& data,
-                      const std::string& file) {
+                      const std::string& file, bool judged) {
   TokenStore store = open_token_file(context.communicator, file, expected_settings(setup, data));
   together(context.communicator, "labels of " + file, [&] {
     const std::vector<std::string>& known = setup.task->label_names();
@@ -167,6 +168,14 @@ TokenStore open_store(JobContext& context, Setup& setup, const DataOptions& data
       throw input_error("{}: was prepared with the labels {}, the run has {}", file,
                         Json(store.label_names).dump(), Json(known).dump());
   });
+  if (!judged || setup.task_type != TaskType::kQuestionAns) return store;
+  if (store.file->before_questions())
+    context.log.warn(
+        "{}: an older store without its questions' texts: answers are judged by token "
+        "spans; by their texts once it is prepared again",
+        file);
+  else
+    store.questions = read_questions(context.communicator, store);
   return store;
 }
 
@@ -175,7 +184,7 @@ TokenStore open_store(JobContext& context, Setup& setup, const DataOptions& data
 TokenStore prepare_file(JobContext& context, Setup& setup, const DataOptions& data,
                         const std::string& file, bool judged) {
   context.communicator.enter_phase("tokenising " + file);
-  TokenStore store = is_token_file(file) ? open_store(context, setup, data, file)
+  TokenStore store = is_token_file(file) ? open_store(context, setup, data, file, judged)
                                          : prepare(context.communicator, *setup.task, file,
                                                    row_limits(context, setup, file, judged));
   context.log.info("{}: {} rows, {} tokens, {} rows cut to {} tokens", file, store.rows(),

@@ -38,7 +38,7 @@ class Message {
   std::string bytes_;
 };
 
-constexpr int64_t kControl = 3;  // of GGUF's and of sentencepiece's kinds, which are the same
+constexpr int64_t kControlKind = 3;  // of GGUF's and of sentencepiece's kinds, which are the same
 
 }  // namespace
 
@@ -78,7 +78,7 @@ Json pieces_config(Json config, const GgufTokenizer& tables) {
   config["add_eos_token"] = tables.add_eos.value_or(false);
   Json added = Json::object();
   for (size_t id = 0; id < tables.token_type.size(); ++id) {
-    if (tables.token_type[id] != kControl) continue;
+    if (tables.token_type[id] != kControlKind) continue;
     added[std::to_string(id)] = {{"content", tables.tokens[id]},
                                  {"special", true},
                                  {"normalized", false},

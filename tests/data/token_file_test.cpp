@@ -1,6 +1,9 @@
 // A token store in a file holds what the same store in memory holds, row by row, at any rank count.
 #include "data/token_file.h"
 
+#include <atomic>
+
+#include "data/gather_questions.h"
 #include "data/loader.h"
 #include "data/prepare.h"
 #include "data/prepare_file.h"
@@ -23,6 +26,24 @@ std::string text_of(int number) {
   return std::string(static_cast<size_t>(number * 7 % 14), static_cast<char>('a' + number % 26));
 }
 
+Json ids_of(int number) {
+  return {{"input_ids", {1, number, 2}}, {"start_positions", 0}, {"end_positions", number % 3}};
+}
+
+bool same(const Question& one, const Question& other) {
+  return one.row == other.row && one.example == other.example && one.context == other.context &&
+         one.answers == other.answers && one.tokens == other.tokens &&
+         std::ranges::equal(one.windows, other.windows);
+}
+
+void expect_same(const Questions* found, const Questions* wanted) {
+  ASSERT_EQ(found == nullptr, wanted == nullptr);
+  if (!wanted) return;
+  EXPECT_EQ(found->windows, wanted->windows);
+  EXPECT_TRUE(std::ranges::equal(found->mine, wanted->mine, same));
+  EXPECT_EQ(found->all_answerable, wanted->all_answerable);
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
       {"classes", TaskType::kSeqCls, {},
@@ -42,10 +63,13 @@ const std::vector<Case>& cases() {
        [](int n) { return Json{{"text", text_of(n)}}; }},
       {"windows", TaskType::kQuestionAns, {.doc_stride = 2},
        [](int n) {
-         return Json{{"question", "q"},
-                     {"context", text_of(n) + "answer"},
+         Json row = {{"question", "q"},
+                     {"context", text_of(n) + "answer\n\u00e9"},
                      {"answers", {{"text", {"answer"}}, {"answer_start", {n * 7 % 14}}}}};
+         if (n % 4 == 0) row["answers"] = {{"text", Json::array()}, {"answer_start", Json::array()}};
+         return row;
        }},
+      {"spans", TaskType::kQuestionAns, {}, ids_of},
       {"targets", TaskType::kSeq2SeqLm, {.max_target_length = 6},
        [](int n) { return Json{{"source", text_of(n)}, {"target", text_of(n + 1) + "x"}}; }},
   };
@@ -63,7 +87,10 @@ class TokenFileOf : public testing::TestWithParam<size_t> {
   const Case& case_ = cases()[GetParam()];
   const TemporaryFolder folder_;
   const ByteTokenizer tokenizer_{};
-  const RowLimits limits_{&tokenizer_, 12, 256};
+  const RowLimits limits_{.tokenizer = &tokenizer_,
+                          .max_length = 12,
+                          .vocabulary = 256,
+                          .keep_questions = true};
 };
 
 TEST_P(TokenFileOf, HoldsWhatMemoryHolds) {
@@ -94,6 +121,8 @@ TEST_P(TokenFileOf, HoldsWhatMemoryHolds) {
         EXPECT_EQ(found.values, wanted.values) << row;
         EXPECT_EQ(target_count(file, row, {case_.task}), target_count(memory, row, {case_.task}));
       }
+      EXPECT_EQ(memory.questions != nullptr, case_.name == std::string("windows"));
+      expect_same(read_questions(communicator, file).get(), memory.questions.get());
     });
   }
 }
@@ -121,6 +150,66 @@ TEST_P(TokenFileOf, PartsThatAreThereAreKept) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tasks, TokenFileOf, testing::Range<size_t>(0, cases().size()));
+
+TEST(TokenFile, QuestionsAreReadByTheRankOfTheirRowsBlock) {
+  const TemporaryFolder folder;
+  const ByteTokenizer tokenizer;
+  const RowLimits limits{
+      .tokenizer = &tokenizer, .max_length = 12, .vocabulary = 256, .keep_questions = true};
+  std::string text;
+  for (int row = 0; row < 700; ++row)
+    text += Json{{"question", "q"},
+                 {"context", "x" + text_of(row)},
+                 {"answers", {{"text", {"x"}}, {"answer_start", {0}}}}}
+                .dump() +
+            "\n";
+  const auto source = folder.write("rows.jsonl", text), output = folder.path() / "store.h5";
+  for (const int ranks : {1, 2, 4}) {
+    std::atomic<size_t> count = 0;
+    run_as_threads(ranks, [&](Communicator& communicator) {
+      const auto task = make_task(TaskType::kQuestionAns, {.doc_stride = 2}, no_config());
+      const TokenStore memory = prepare(communicator, *task, source, limits);
+      prepare_token_file(communicator, *task, source, limits, {}, output, 300);
+      const auto read = read_questions(communicator, open_token_file(communicator, output, {}));
+      expect_same(read.get(), memory.questions.get());
+      count += read->mine.size();
+    });
+    EXPECT_EQ(count, 700u);
+  }
+}
+
+TEST(TokenFile, RowsOfIdsAmongRowsOfTextAreNamed) {
+  const TemporaryFolder folder;
+  const ByteTokenizer tokenizer;
+  const Json question = {{"question", "q"},
+                         {"context", "x"},
+                         {"answers", {{"text", {"x"}}, {"answer_start", {0}}}}};
+  const auto output = folder.path() / "store.h5";
+  for (const int other : {1, 3, 5, 11}) {  // inside the first part, its end, and in the next ones
+    for (const bool ids : {true, false}) {
+      std::string text;
+      for (int row = 0; row < 12; ++row)
+        text += (ids == (row >= other) ? ids_of(row) : question).dump() + "\n";
+      const auto source = folder.write("rows.jsonl", text);
+      const std::string wanted = fmt::format("{}:{}: {}", source.string(), other + 1,
+                                             ids ? "a row of input_ids among rows of text"
+                                                 : "a row of text among rows of input_ids");
+      for (const int ranks : {1, 2, 3}) {
+        run_as_threads(ranks, [&](Communicator& communicator) {
+          const auto task = make_task(TaskType::kQuestionAns, {}, no_config());
+          const RowLimits limits{&tokenizer, 12, 256};
+          EXPECT_EQ(error_of([&] { prepare(communicator, *task, source, limits); }), wanted);
+          for (int time = 0; time < 2; ++time)  // also over parts that are there
+            EXPECT_EQ(error_of([&] {
+                        prepare_token_file(communicator, *task, source, limits, {}, output, 4);
+                      }),
+                      wanted);
+        });
+      }
+      EXPECT_FALSE(std::filesystem::exists(output));
+    }
+  }
+}
 
 TEST(TokenFile, RefusesWhatIsNotAsTheRunExpects) {
   const TemporaryFolder folder;

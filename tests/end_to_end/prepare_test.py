@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import pathlib
+import random
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +29,19 @@ def ids_at(part, tokens):
             except zlib.error:
                 pass
     raise AssertionError("no ids in the part")
+
+
+def write_questions(file, count, words):
+    """Contexts of up to so many words, of which up to three are the answer."""
+    source, lines = random.Random(3), []
+    for _ in range(count):
+        context = [source.choice(support.WORDS) for _ in range(source.randint(1, words))]
+        first = source.randrange(len(context))
+        answer = " ".join(context[first : first + source.randint(1, 3)])
+        begin = len(" ".join(context[:first])) + (first > 0)
+        lines.append(json.dumps({"question": source.choice(support.WORDS), "context": " ".join(context),
+                                 "answers": {"text": [answer], "answer_start": [begin]}}))
+    file.write_text("\n".join(lines) + "\n")
 
 
 class Prepare(unittest.TestCase):
@@ -136,6 +151,49 @@ class Prepare(unittest.TestCase):
         self.assertEqual(75, process.returncode, said)
         self.assertRegex(said, "stopped while .*pipe.tsv was tokenised")
         self.assertFalse(list(output.glob("checkpoint*")))
+    def answers(self, rows, *more, ranks=1):
+        """What evaluate says of questions, without times; the predictions; and what it warns of."""
+        predictions = self.folder / "predictions.jsonl"
+        done = support.call("evaluate", "--model_name_or_path", self.model, "--task_type", "QUESTION_ANS", "--validation_file", rows,
+                            "--predictions_file", predictions, *more, ranks=ranks)
+        said = {name: value for name, value in json.loads(done.stdout).items() if name not in ("eval_runtime", "eval_samples_per_second")}
+        return said, predictions.read_text(), re.findall("judged by token spans", done.stderr)
+
+    def test_answers_are_judged_by_text_as_those_of_the_text(self):
+        rows, store, settings = self.folder / "questions.jsonl", self.folder / "questions.h5", ("--max_length", 24, "--doc_stride", 4)
+        write_questions(rows, 600, 50)
+        self.assertEqual(600, self.prepare(rows, store, "--task_type", "QUESTION_ANS", *settings, ranks=2)["rows"])
+        by_text = self.answers(rows, *settings)
+        self.assertGreater(by_text[0]["eval_samples"], 1000)  # windows of 600 rows
+        self.assertGreater(by_text[0]["eval_f1"], 0)
+        self.assertIn('{"prediction":"', by_text[1])
+        for ranks in (1, 2):
+            self.assertEqual(by_text, self.answers(store, ranks=ranks), ranks)
+        # As a store was before it kept questions: attributes are neither compressed nor checked.
+        store.write_bytes(store.read_bytes().replace(b'"format":2', b'"formed":2'))
+        for ranks in (1, 2):
+            said, predictions, warnings = self.answers(store, ranks=ranks)
+            self.assertEqual((by_text[0]["eval_loss"], 1), (said["eval_loss"], len(warnings)))
+            self.assertNotEqual(by_text[0]["eval_f1"], said["eval_f1"])
+            self.assertIn('{"end":', predictions)
+
+    def test_answers_of_several_parts(self):
+        rows, store = self.folder / "short_questions.jsonl", self.folder / "short_questions.h5"
+        write_questions(rows, 66_000, 3)
+        self.assertEqual(2, self.prepare(rows, store, "--task_type", "QUESTION_ANS")["parts"])
+        self.assertEqual(*(self.answers(file, "--per_device_eval_batch_size", 256, ranks=2) for file in (rows, store)))
+
+    def test_a_finetune_judges_its_questions_by_text(self):
+        rows, store = self.folder / "trained.jsonl", self.folder / "trained.h5"
+        write_questions(rows, 40, 10)
+        self.prepare(rows, store, "--task_type", "QUESTION_ANS")
+        judged = []
+        for file in (rows, store):
+            output = self.folder / f"judged_{file.suffix[1:]}"
+            self.train(file, output.name, "--task_type", "QUESTION_ANS", "--validation_file", file, "--eval_strategy", "steps", "--eval_steps", 3)
+            judged.append([(line["eval_loss"], line["eval_f1"], line["eval_exact_match"]) for line in support.lines_of(output) if "eval_f1" in line])
+        self.assertGreaterEqual(len(judged[0]), 2)
+        self.assertEqual(*judged)
 
     def test_refusals(self):
         self.assertRegex(self.prepare(self.rows, self.folder / "x.bin", code=2), "must end with .h5")
@@ -143,6 +201,12 @@ class Prepare(unittest.TestCase):
         broken.write_text('{"text": "river", "label": 0}\n{"text": "stone", "label": 1}\n{"text"\n')
         self.assertRegex(self.prepare(broken, self.folder / "broken.h5", ranks=2, code=3), "broken.jsonl:3: ")
         self.assertFalse((self.folder / "broken.h5").exists())
+        mixed = self.folder / "mixed.jsonl"
+        write_questions(mixed, 4, 3)
+        with mixed.open("a") as rows:
+            rows.write('{"input_ids": [2, 5, 3], "start_positions": 0, "end_positions": 1}\n')
+        refused = self.prepare(mixed, self.folder / "mixed.h5", "--task_type", "QUESTION_ANS", ranks=2, code=3)
+        self.assertRegex(refused, "mixed.jsonl:5: a row of input_ids among rows of text")
 
 
 if __name__ == "__main__":

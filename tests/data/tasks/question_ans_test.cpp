@@ -130,7 +130,7 @@ TEST_F(QuestionAnsTest, WindowsAndQuestionsAreTheSameOnAnyNumberOfRanks) {
   EXPECT_EQ(error_of([&] {
               prepare(*single_rank(), *task, mixed, {&tokenizer_, 10, 256});
             }),
-            mixed.string() + ": rows of input_ids among rows of text");
+            mixed.string() + ":701: a row of input_ids among rows of text");
 }
 
 TEST(Squad, AnswersAreNormalisedAsItsScriptDoes) {

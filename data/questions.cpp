@@ -1,0 +1,41 @@
+// Questions to JSON and back. Spans and windows are flat lists of numbers.
+#include "data/questions.h"
+
+#include "peft/hub/json.h"
+
+namespace rankwise {
+
+std::string line_of(const Question& question) {
+  Json tokens = Json::array(), windows = Json::array();
+  for (const TextSpan& token : question.tokens) {
+    tokens.push_back(token.begin);
+    tokens.push_back(token.end);
+  }
+  for (const Window& window : question.windows) {
+    for (const int64_t number : {window.begin, window.end, window.first}) windows.push_back(number);
+  }
+  return Json{{"context", question.context},
+              {"answers", question.answers},
+              {"tokens", std::move(tokens)},
+              {"windows", std::move(windows)}}
+             .dump() +
+         "\n";
+}
+
+Question question_of(std::string_view line, const std::string& where) try {
+  const Json json = parse_json(line, where, ErrorKind::kInput);
+  Question question;
+  json.at("context").get_to(question.context);
+  json.at("answers").get_to(question.answers);
+  const Json &tokens = json.at("tokens"), &windows = json.at("windows");
+  for (size_t i = 0; i < tokens.size(); i += 2)
+    question.tokens.push_back({tokens.at(i).get<size_t>(), tokens.at(i + 1).get<size_t>()});
+  for (size_t i = 0; i < windows.size(); i += 3)
+    question.windows.push_back({windows.at(i).get<int64_t>(), windows.at(i + 1).get<int64_t>(),
+                                windows.at(i + 2).get<int64_t>()});
+  return question;
+} catch (const nlohmann::json::exception& error) {
+  throw input_error("{} is damaged: {}", where, error.what());
+}
+
+}  // namespace rankwise
