@@ -11,6 +11,7 @@
 #include "distributed/comm/agree.h"
 
 namespace rankwise {
+
 std::shared_ptr<const Questions> gather_questions(Communicator& communicator,
                                                   const TokenStore& store,
                                                   std::vector<Question> mine) {

@@ -9,8 +9,8 @@
 
 namespace rankwise {
 
-// Collective. mine: questions of this rank, with their rows; each row of the file's is at one rank.
-// Null: there are none.
+// Collective. mine: questions of this rank, with their rows; no row's is
+// at two ranks. Null: there are none.
 std::shared_ptr<const Questions> gather_questions(Communicator& communicator,
                                                   const TokenStore& store,
                                                   std::vector<Question> mine);

@@ -85,8 +85,8 @@ class Parts {
   // Writes the part that is under way, if there is one; not after rows that are to be refused.
   void finish() {
     encode();
-    if (examples_.row_examples.empty() || kinds_.mixed()) return;
-    made_[asked_] = write_part(part_path(output_, asked_), examples_, task_.type(), identity_);
+    if (!examples_.row_examples.empty() && !kinds_.mixed())
+      made_[asked_] = write_part(part_path(output_, asked_), examples_, task_.type(), identity_);
     examples_ = {};
   }
 

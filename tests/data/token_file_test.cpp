@@ -46,32 +46,62 @@ void expect_same(const Questions* found, const Questions* wanted) {
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> list = {
-      {"classes", TaskType::kSeqCls, {},
-       [](int n) { return Json{{"text", text_of(n)}, {"label", n % 3 == 0 ? "pos" : "neg"}}; }},
-      {"pairs, in some parts only", TaskType::kSeqCls, {},
+      {"classes",
+       TaskType::kSeqCls,
+       {},
+       [](int n) {
+         return Json{{"text", text_of(n)}, {"label", n % 3 == 0 ? "pos" : "neg"}};
+       }},
+      {"pairs, in some parts only",
+       TaskType::kSeqCls,
+       {},
        [](int n) {
          Json row = {{"text", text_of(n)}, {"label", n % 2}};
          if (n == 8) row["text_pair"] = "pair";
          return row;
        }},
-      {"numbers", TaskType::kSeqCls, {.num_labels = 1},
-       [](int n) { return Json{{"text", text_of(n)}, {"label", n / 4.0}}; }},
-      {"no labels", TaskType::kFeatureExtraction, {}, [](int n) { return Json{{"text", text_of(n)}}; }},
-      {"completions", TaskType::kCausalLm, {},
-       [](int n) { return Json{{"prompt", text_of(n)}, {"completion", "done"}}; }},
-      {"blocks", TaskType::kCausalLm, {.block_size = 9},
-       [](int n) { return Json{{"text", text_of(n)}}; }},
-      {"windows", TaskType::kQuestionAns, {.doc_stride = 2},
+      {"numbers",
+       TaskType::kSeqCls,
+       {.num_labels = 1},
+       [](int n) {
+         return Json{{"text", text_of(n)}, {"label", n / 4.0}};
+       }},
+      {"no labels",
+       TaskType::kFeatureExtraction,
+       {},
+       [](int n) {
+         return Json{{"text", text_of(n)}};
+       }},
+      {"completions",
+       TaskType::kCausalLm,
+       {},
+       [](int n) {
+         return Json{{"prompt", text_of(n)}, {"completion", "done"}};
+       }},
+      {"blocks",
+       TaskType::kCausalLm,
+       {.block_size = 9},
+       [](int n) {
+         return Json{{"text", text_of(n)}};
+       }},
+      {"windows",
+       TaskType::kQuestionAns,
+       {.doc_stride = 2},
        [](int n) {
          Json row = {{"question", "q"},
                      {"context", text_of(n) + "answer\n\u00e9"},
                      {"answers", {{"text", {"answer"}}, {"answer_start", {n * 7 % 14}}}}};
-         if (n % 4 == 0) row["answers"] = {{"text", Json::array()}, {"answer_start", Json::array()}};
+         if (n % 4 == 0)
+           row["answers"] = {{"text", Json::array()}, {"answer_start", Json::array()}};
          return row;
        }},
       {"spans", TaskType::kQuestionAns, {}, ids_of},
-      {"targets", TaskType::kSeq2SeqLm, {.max_target_length = 6},
-       [](int n) { return Json{{"source", text_of(n)}, {"target", text_of(n + 1) + "x"}}; }},
+      {"targets",
+       TaskType::kSeq2SeqLm,
+       {.max_target_length = 6},
+       [](int n) {
+         return Json{{"source", text_of(n)}, {"target", text_of(n + 1) + "x"}};
+       }},
   };
   return list;
 }
@@ -87,10 +117,8 @@ class TokenFileOf : public testing::TestWithParam<size_t> {
   const Case& case_ = cases()[GetParam()];
   const TemporaryFolder folder_;
   const ByteTokenizer tokenizer_{};
-  const RowLimits limits_{.tokenizer = &tokenizer_,
-                          .max_length = 12,
-                          .vocabulary = 256,
-                          .keep_questions = true};
+  const RowLimits limits_{
+      .tokenizer = &tokenizer_, .max_length = 12, .vocabulary = 256, .keep_questions = true};
 };
 
 TEST_P(TokenFileOf, HoldsWhatMemoryHolds) {
@@ -178,12 +206,40 @@ TEST(TokenFile, QuestionsAreReadByTheRankOfTheirRowsBlock) {
   }
 }
 
+TEST(TokenFile, QuestionsOfAnotherStoreAreDamage) {
+  const TemporaryFolder folder;
+  const ByteTokenizer tokenizer;
+  const auto communicator = single_rank();
+  const auto prepared = [&](const std::string& name, const std::string& question,
+                            const std::string& context) {
+    const auto task = make_task(TaskType::kQuestionAns, {.doc_stride = 2}, no_config());
+    const Json row = {{"question", question},
+                      {"context", context},
+                      {"answers", {{"text", Json::array()}, {"answer_start", Json::array()}}}};
+    prepare_token_file(*communicator, *task, folder.write("rows.jsonl", row.dump() + "\n"),
+                       {&tokenizer, 12, 256}, {}, folder.path() / name);
+    return folder.path() / name;
+  };
+  const auto store = prepared("store.h5", "q", "xy");
+  const auto read = [&] {
+    read_questions(*communicator, open_token_file(*communicator, store, {}));
+  };
+  read();
+  for (const auto& [question, context] :
+       {std::pair("qqqq", "xy"), {"q", "xyz"}}) {  // windows too far on; a line that is cut
+    const auto other = prepared("other.h5", question, context);
+    std::filesystem::copy_file(part_path(other, 0), part_path(store, 0),
+                               std::filesystem::copy_options::overwrite_existing);
+    EXPECT_NE(error_of(read).find("store.h5: the question of row 1"), std::string::npos);
+  }
+  EXPECT_EQ(error_of([] { question_of("{}", "a row"); }).rfind("a row is damaged: ", 0), 0u);
+}
+
 TEST(TokenFile, RowsOfIdsAmongRowsOfTextAreNamed) {
   const TemporaryFolder folder;
   const ByteTokenizer tokenizer;
-  const Json question = {{"question", "q"},
-                         {"context", "x"},
-                         {"answers", {{"text", {"x"}}, {"answer_start", {0}}}}};
+  const Json question = {
+      {"question", "q"}, {"context", "x"}, {"answers", {{"text", {"x"}}, {"answer_start", {0}}}}};
   const auto output = folder.path() / "store.h5";
   for (const int other : {1, 3, 5, 11}) {  // inside the first part, its end, and in the next ones
     for (const bool ids : {true, false}) {
@@ -191,9 +247,9 @@ TEST(TokenFile, RowsOfIdsAmongRowsOfTextAreNamed) {
       for (int row = 0; row < 12; ++row)
         text += (ids == (row >= other) ? ids_of(row) : question).dump() + "\n";
       const auto source = folder.write("rows.jsonl", text);
-      const std::string wanted = fmt::format("{}:{}: {}", source.string(), other + 1,
-                                             ids ? "a row of input_ids among rows of text"
-                                                 : "a row of text among rows of input_ids");
+      const std::string wanted = fmt::format(
+          "{}:{}: {}", source.string(), other + 1,
+          ids ? "a row of input_ids among rows of text" : "a row of text among rows of input_ids");
       for (const int ranks : {1, 2, 3}) {
         run_as_threads(ranks, [&](Communicator& communicator) {
           const auto task = make_task(TaskType::kQuestionAns, {}, no_config());
