@@ -206,6 +206,17 @@ TEST(TokenFile, QuestionsAreReadByTheRankOfTheirRowsBlock) {
   }
 }
 
+TEST(TokenFile, QuestionsComeBackFromTheirLines) {
+  Question question;
+  question.context = "\"\u00e9\n\U0001f600\" x";
+  question.answers = {"x", "\u00e9"};
+  question.tokens = {{0, 1}, {1, 3}, {1, 3}, {2, 3}, {4, 8}, {10, 11}};  // pieces of a character
+  question.windows = {{3, 6, 0}, {3, 8, 1}};
+  const std::string line = line_of(question);
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  EXPECT_TRUE(same(question_of(line, ""), question));
+}
+
 TEST(TokenFile, QuestionsOfAnotherStoreAreDamage) {
   const TemporaryFolder folder;
   const ByteTokenizer tokenizer;
