@@ -41,6 +41,9 @@ Index read_index(const fs::path& file) {
     index.label_names = description.at("label_names").get<std::vector<std::string>>();
     for (const Json& part : description.at("parts")) index.parts.push_back(token_part(part));
     index.format = description.value("format", index.format);
+    if (index.format > kTokenFileFormat)
+      throw input_error("{}: of format {}, this Rankwise knows {}", file.string(), index.format,
+                        kTokenFileFormat);
     index.rows = description.at("rows").get<int64_t>();
     index.examples = description.at("examples").get<int64_t>();
     index.one_each = description.at("one_each").get<bool>();

@@ -151,6 +151,7 @@ class Prepare(unittest.TestCase):
         self.assertEqual(75, process.returncode, said)
         self.assertRegex(said, "stopped while .*pipe.tsv was tokenised")
         self.assertFalse(list(output.glob("checkpoint*")))
+
     def answers(self, rows, *more, ranks=1):
         """What evaluate says of questions, without times; the predictions; and what it warns of."""
         predictions = self.folder / "predictions.jsonl"
@@ -169,6 +170,10 @@ class Prepare(unittest.TestCase):
         self.assertIn('{"prediction":"', by_text[1])
         for ranks in (1, 2):
             self.assertEqual(by_text, self.answers(store, ranks=ranks), ranks)
+        newer = self.folder / "newer.h5"
+        newer.write_bytes(store.read_bytes().replace(b'"format":2', b'"format":3'))
+        self.assertIn("newer.h5: of format 3", support.call("evaluate", "--model_name_or_path", self.model, "--task_type", "QUESTION_ANS",
+                                                            "--validation_file", newer, code=3).stderr)
         # As a store was before it kept questions: attributes are neither compressed nor checked.
         store.write_bytes(store.read_bytes().replace(b'"format":2', b'"formed":2'))
         for ranks in (1, 2):
