@@ -49,7 +49,7 @@ class UnderSlurm(unittest.TestCase):
 
     def assert_undisturbed_bytes(self, name, job):
         state = self.cluster.wait_for_end(job)
-        text = (self.folder / f"{name}.log").read_text()
+        text = (self.folder / f"{name}.log").read_text() + self.cluster.logs()
         self.assertEqual("COMPLETED", state, text)
         self.assertTrue((self.folder / name / "adapter_model.safetensors").exists(), text)
         want, got = (support.digest(self.folder / folder / "adapter_model.safetensors") for folder in ("undisturbed", name))

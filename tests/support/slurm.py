@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -99,6 +100,7 @@ class Slurm:
     def __exit__(self, *_):
         for name in ("slurmd", "slurmctld", "munged"):
             self.stop(name)
+        self.signal(signal.SIGKILL)  # steps that are left
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, name, *words):
@@ -148,31 +150,38 @@ class Slurm:
         """What a command of Slurm prints."""
         done = subprocess.run(list(map(str, words)), env=self.environment, capture_output=True, text=True, timeout=60)
         if check and done.returncode != 0:
-            raise AssertionError(f"{words[0]} {done.returncode}: {done.stdout}{done.stderr}")
+            raise AssertionError(f"{words[0]} {done.returncode}: {done.stdout}{done.stderr}\n{self.logs()}")
         return done.stdout
 
     def field(self, job, name):
         words = dict(word.partition("=")[::2] for word in self.run("scontrol", "-o", "show", "job", job).split())
         return words[name]
 
+    def logs(self):
+        return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in self.folder.glob("slurm*.[lo]*"))
+
     def wait(self, what, condition, seconds=60):
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > end:
-                logs = "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in self.folder.glob("slurm*.*") if log.suffix in (".log", ".out"))
-                raise AssertionError(f"no {what} within {seconds} s\n{logs}")
+                raise AssertionError(f"no {what} within {seconds} s\n{self.logs()}")
             time.sleep(0.1)
 
     def seconds_left(self, job):
         end = datetime.datetime.strptime(self.field(job, "EndTime"), "%Y-%m-%dT%H:%M:%S")
         return (end - datetime.datetime.now()).total_seconds()
 
+    def has_nothing_to_tell(self):
+        said = self.run("sdiag")
+        return all(re.search(rf"{what}: +0\n", said) for what in ("Agent queue size", "Agent count"))
+
     def wait_for_end(self, job, seconds=180):
-        """Its state at the end. A requeued job need not wait for the minutes that Slurm would have it wait, only until the step before it has
-        gone: its PMIx socket has the name that the next one's will have."""
+        """Its state at the end. A requeued job need not wait for the minutes that Slurm would have it wait, only until nothing of its last start is
+        left that would meet the next one: the step's PMIx socket, and what slurmctld has still to tell the node (to kill that job)."""
         def ended():
             state = self.field(job, "JobState")
-            if state == "PENDING" and self.field(job, "Reason") == "BeginTime" and not list((self.folder / "spool").glob(f"stepd.slurm.pmix.{job}.*")):
+            waits = state == "PENDING" and self.field(job, "Reason") == "BeginTime"
+            if waits and not list((self.folder / "spool").glob(f"stepd.slurm.pmix.{job}.*")) and self.has_nothing_to_tell():
                 self.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
             return state in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
 
