@@ -41,6 +41,18 @@ RANKWISE_INLINE void dot_tile(const float* x, const float* weight, int64_t in, f
   }
 }
 
+// One row of x, in the same order of sums: rows of the weight one after the other are the one
+// stream that processors fetch ahead best by themselves.
+RANKWISE_INLINE float dot_row(const float* x, const float* weight, int64_t in) {
+  Float8 sum = {};
+  int64_t k = 0;
+  for (; k + 8 <= in; k += 8)
+    sum += *reinterpret_cast<const Float8*>(weight + k) * *reinterpret_cast<const Float8*>(x + k);
+  float total = sum_of(sum);
+  for (; k < in; ++k) total += weight[k] * x[k];
+  return total;
+}
+
 template <int kColumns>
 RANKWISE_INLINE void dot_columns(const float* x, int64_t rows, const float* weight, int64_t in,
                                  float* y, int64_t out) {
@@ -60,6 +72,9 @@ RANKWISE_KERNEL
 void few_rows_product(const float* x, int64_t rows, int64_t in, const float* weight, float* y,
                       int64_t out, int64_t first, int64_t last) {
   int64_t column = first;
+  if (rows == 1) {
+    for (; column < last; ++column) y[column] = dot_row(x, weight + column * in, in);
+  }
   for (; column + 3 <= last; column += 3)
     dot_columns<3>(x, rows, weight + column * in, in, y + column, out);
   for (; column < last; ++column)
