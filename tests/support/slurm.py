@@ -105,7 +105,7 @@ class Slurm:
 
     def start(self, name, *words):
         log = open(self.folder / f"{name}.out", "ab")
-        self.daemons[name] = subprocess.Popen([name, *words], env=self.environment, stdout=log, stderr=log, start_new_session=True)
+        self.daemons[name] = subprocess.Popen([name, *words], env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.folder)
         log.close()
 
     def stop(self, name):
