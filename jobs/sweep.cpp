@@ -159,9 +159,16 @@ void Sweep::write(JobContext& context) {
   const fs::path folder = common_.training().output_dir;
   for (size_t i = 0; i < trials_.size(); ++i) read_metrics(folder / trials_[i].name, results_[i]);
   write_file_durably(folder / "sweep.json", results_json(trials_, results_).dump(2) + "\n");
+  std::vector<Trial> trials;
+  std::vector<TrialResult> results;
+  const TrainingOptions& training = common_.training();
+  for (const size_t i : best_first(results_, training.best_metric(), training.best_is_greater())) {
+    trials.push_back(trials_[i]);
+    results.push_back(results_[i]);
+  }
   write_file_durably(folder / "report.html",
-                     results_html(folder.filename().string(), trials_, results_));
-  context.out << results_table(trials_, results_) << std::flush;
+                     results_html(folder.filename().string(), trials, results));
+  context.out << results_table(trials, results) << std::flush;
 }
 
 // Errors: the first training's that failed.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "jobs/training/report.h"
@@ -57,6 +58,28 @@ void read_metrics(const std::filesystem::path& folder, TrialResult& result) {
   for (const Json& line : result.log_history) {
     for (const auto& [name, value] : line.items()) result.metrics[name] = value;
   }
+}
+
+std::vector<size_t> best_first(const std::vector<TrialResult>& results, const std::string& metric,
+                               bool greater_is_better) {
+  const auto lowest = [&](const std::string& name, double sign) {
+    std::vector<double> values(results.size(), INFINITY);
+    for (size_t i = 0; i < results.size(); ++i) {
+      for (const Json& line : results[i].log_history) {
+        if (const auto found = line.find(name); found != line.end() && found->is_number())
+          values[i] = std::min(values[i], sign * found->get<double>());
+      }
+    }
+    return values;
+  };
+  std::vector<double> values = lowest(metric, greater_is_better ? -1 : 1);
+  if (std::all_of(values.begin(), values.end(), [](double value) { return value == INFINITY; }))
+    values = lowest("train_loss", 1);
+  std::vector<size_t> order(results.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return values[a] < values[b]; });
+  return order;
 }
 
 std::string results_table(const std::vector<Trial>& trials,

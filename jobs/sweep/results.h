@@ -21,6 +21,11 @@ struct TrialResult {
 // From the files in a training's folder. Errors: kModel: damaged ones.
 void read_metrics(const std::filesystem::path& folder, TrialResult& result);
 
+// The order of the trainings, best first: by the best value of `metric` that any evaluation gave;
+// where none did, by the loss in training. What has neither comes last, as in the file.
+std::vector<size_t> best_first(const std::vector<TrialResult>& results, const std::string& metric,
+                               bool greater_is_better);
+
 std::string results_table(const std::vector<Trial>& trials,
                           const std::vector<TrialResult>& results);
 Json results_json(const std::vector<Trial>& trials, const std::vector<TrialResult>& results);
