@@ -66,7 +66,7 @@ class Kills(unittest.TestCase):
             self.wait_for(event, process)
             if ranks := source.random() < 0.5 and children_of(process):
                 os.kill(source.choice(ranks), signal.SIGKILL)
-                self.assertEqual(137, process.wait(60))
+                self.assertEqual(137, process.wait(60), f"seed {self.seed}")
         finally:
             said = kill(process)
         return said
@@ -89,6 +89,9 @@ class Kills(unittest.TestCase):
         def whole():
             return {folder.name: support.digest(folder / "state.h5") for folder in output.glob("checkpoint-*") if re.search(r"-\d+$", folder.name)}
 
+        def newest(checkpoints):
+            return str(max((int(name.rpartition("-")[2]) for name in checkpoints), default=None))
+
         for number in range(KILLS):
             before, written, started = whole(), len(lines()), time.time_ns()
 
@@ -109,12 +112,13 @@ class Kills(unittest.TestCase):
                 "checkpoint": lambda: any(map(newer, output.glob("*.partial"))),
                 "evaluation": evaluates,
             }[event], source, (*command, output))
-            if before:
-                newest = max(int(name.rpartition("-")[2]) for name in before)
-                self.assertIn(f"going on after update {newest} of", said, f"seed {self.seed}, kill {number}")
+            told = re.findall(r"going on after update (\d+) of", said)  # mpirun may have been killed before it passed that on
+            self.assertIn(told, ([], [newest(before)]), f"seed {self.seed}, kill {number}")
             after = whole()
             self.assertEqual(before, {name: after.get(name) for name in before}, f"seed {self.seed}, kill {number}: {event}")
-        support.call(*command, output, ranks=source.randint(1, MOST_RANKS))
+        last = support.call(*command, output, ranks=source.randint(1, MOST_RANKS)).stderr
+        if after:
+            self.assertIn(f"going on after update {newest(after)} of", last, f"seed {self.seed}")
         support.call(*command, self.folder / "undisturbed")
         self.assertEqual(*(support.digest(folder / "adapter_model.safetensors") for folder in (self.folder / "undisturbed", output)), f"seed {self.seed}")
 
@@ -132,6 +136,10 @@ class Kills(unittest.TestCase):
 
         for number in range(PREPARE_KILLS):
             before, seen = parts(), set(self.folder.glob("killed.h5.parts/*"))
+            if len(before) > count - MOST_RANKS:  # the last start made more than a part a rank: on from half of them
+                for name in list(before)[::2]:
+                    (self.folder / "killed.h5.parts" / name).unlink()
+                before, seen = parts(), set(self.folder.glob("killed.h5.parts/*"))
             self.kill_at(lambda: set(self.folder.glob("killed.h5.parts/*")) - seen, source, (*command, killed))
             after = parts()
             self.assertEqual(before, {name: after.get(name) for name in before}, f"seed {self.seed}, kill {number}")
