@@ -165,7 +165,7 @@ def train_with_peft(base, family, rows, task, pad, start, end, method):
     with torch.no_grad():
         for name, value in model.named_parameters():
             if any(part in name for part in ("lora_B", "lora_E", "lora_embedding_A", "ia3_l", "magnitude", "vera_lambda_b")):
-                value.add_(torch.randn_like(value) * (1 if "vera" in name or "lora_E" in name else 0.2))
+                value.add_(torch.randn_like(value) * (4 if "vera" in name else 1 if "lora_E" in name else 0.2))
     model.save_pretrained(start)
     trained = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
