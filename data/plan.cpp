@@ -104,6 +104,14 @@ std::vector<int> Plan::takers(std::span<const UnitRows> units, int ranks) {
   return takers;
 }
 
+std::vector<int64_t> Plan::loads(std::span<const UnitRows> units, int ranks) {
+  const std::vector<int> takers = Plan::takers(units, ranks);
+  std::vector<int64_t> tokens(static_cast<size_t>(ranks), 0);
+  for (size_t unit = 0; unit < units.size(); ++unit)
+    tokens[static_cast<size_t>(takers[unit])] += units[unit].tokens;
+  return tokens;
+}
+
 std::vector<int64_t> Plan::dealt_to(std::span<const UnitRows> units, int rank, int ranks) {
   if (rank < 0 || rank >= ranks) throw internal_error("rank {} of {}", rank, ranks);
   const std::vector<int> takers = Plan::takers(units, ranks);

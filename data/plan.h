@@ -40,6 +40,8 @@ class Plan {
   // The rank of each unit: dealt longest first (ties: lowest index) to the rank with the least
   // tokens (ties: lowest rank). O(units log units).
   static std::vector<int> takers(std::span<const UnitRows> units, int ranks);
+  // Tokens of each rank's units, [ranks].
+  static std::vector<int64_t> loads(std::span<const UnitRows> units, int ranks);
   // The indices of the units of `rank`, ascending.
   static std::vector<int64_t> dealt_to(std::span<const UnitRows> units, int rank, int ranks);
 

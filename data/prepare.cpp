@@ -20,13 +20,8 @@ struct Share {
 
 Share read_share(const World& world, const std::filesystem::path& file, const RowLimits& limits) {
   Share share;
-  share.file_rows = read_rows(
-      file,
-      [&](int64_t row) {
-        limits.each_row();
-        return rank_of_row(row, world.ranks) == world.rank;
-      },
-      [&](Row&& row) { share.rows.push_back(std::move(row)); });
+  share.file_rows = read_rows(file, rows_of_rank(world, limits),
+                              [&](Row&& row) { share.rows.push_back(std::move(row)); });
   std::error_code pipe;  // which has no size
   share.file_bytes = static_cast<int64_t>(std::filesystem::file_size(file, pipe));
   return share;

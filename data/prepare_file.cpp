@@ -19,16 +19,10 @@ constexpr size_t kBatchRows = 1024;  // tokenised at a time
 // Collective. The labels of the file, where the task has to count them.
 void count_labels(Communicator& communicator, Task& task, const fs::path& source,
                   const RowLimits& limits) {
-  const World& world = communicator.world();
   std::set<std::string> mine;
   together(communicator, "reading labels of " + source.string(), [&] {
-    read_rows(
-        source,
-        [&](int64_t row) {
-          limits.each_row();
-          return rank_of_row(row, world.ranks) == world.rank;
-        },
-        [&](Row&& row) { mine.merge(labels_of_row(task, row)); });
+    read_rows(source, rows_of_rank(communicator.world(), limits),
+              [&](Row&& row) { mine.merge(labels_of_row(task, row)); });
   });
   const std::vector<std::string> labels = unite_labels(communicator, mine);
   together(communicator, "labels of " + source.string(), [&] {

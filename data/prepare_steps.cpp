@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "data/gather_store.h"
 #include "data/tasks/labels.h"
 #include "distributed/comm/agree.h"
 
@@ -37,6 +38,13 @@ void for_each_row(int64_t count, const Body& body) {
 }
 
 }  // namespace
+
+std::function<bool(int64_t)> rows_of_rank(const World& world, const RowLimits& limits) {
+  return [&](int64_t row) {
+    limits.each_row();
+    return rank_of_row(row, world.ranks) == world.rank;
+  };
+}
 
 std::set<std::string> labels_of_row(const Task& task, const Row& row) {
   const std::vector<std::string> labels = task.labels_in(row);

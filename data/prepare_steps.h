@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <set>
 #include <string>
@@ -12,6 +13,10 @@
 #include "distributed/comm/communicator.h"
 
 namespace rankwise {
+
+// For read_rows: rows of this rank, where blocks are dealt round robin; each row that is passed
+// over counts as work too (RowLimits::each_row). Refers to both.
+std::function<bool(int64_t)> rows_of_rank(const World& world, const RowLimits& limits);
 
 std::set<std::string> labels_of_row(const Task& task, const Row& row);
 

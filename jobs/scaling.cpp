@@ -10,7 +10,6 @@
 #include "distributed/checkpoint/folder_lock.h"
 #include "distributed/comm/agree.h"
 #include "distributed/comm/measure.h"
-#include "distributed/comm/tensors.h"
 #include "distributed/core/hash.h"
 #include "distributed/memory/resident.h"
 #include "jobs/finetune.h"
@@ -92,14 +91,18 @@ void Scaling::check(int ranks) {
     throw usage_error("--report_to must have jsonl: times are read from there");
 }
 
+NodeLayout layout_of_first(int64_t ranks, const World& world) {
+  const auto begin = world.node_of.begin();
+  return {ranks, std::ssize(std::set<int>(begin, begin + ranks))};
+}
+
 ScalingRun Scaling::planned(const std::string& mode, int64_t ranks, const World& world) const {
   const TrainingOptions& training = common_.training();
   const int64_t rows_a_rank =
       training.per_device_train_batch_size * training.gradient_accumulation_steps;
-  const auto begin = world.node_of.begin();
   ScalingRun run;
   run.mode = mode;
-  run.layout = {ranks, std::ssize(std::set<int>(begin, begin + ranks))};
+  run.layout = layout_of_first(ranks, world);
   run.global_batch_size =
       mode == "weak" ? rows_a_rank * ranks
                      : training.global_batch_size.value_or(rows_a_rank * rank_counts_.back());
@@ -170,8 +173,7 @@ void Scaling::measure_reductions(JobContext& context, int64_t bytes) {
     for (const int64_t size : sizes) {
       if (!takes_part) break;
       const Measurement measured = measure(*group, {"sum", at::kLong, size, 5, 2});
-      reductions_.push_back(
-          {planned("strong", ranks, world).layout, measured.bytes, measured.seconds});
+      reductions_.push_back({layout_of_first(ranks, world), measured.bytes, measured.seconds});
     }
     group->barrier();
   }
@@ -198,16 +200,6 @@ std::string hash_of_adapter(const fs::path& folder) {
   return fmt::format("{:016x}", hash.value());
 }
 
-// Tokens of the rank that was dealt most, and of all.
-std::pair<int64_t, int64_t> tokens_of(const Update& update, int64_t ranks) {
-  const std::vector<int> takers = Plan::takers(update.units, static_cast<int>(ranks));
-  std::vector<int64_t> tokens(static_cast<size_t>(ranks), 0);
-  for (size_t unit = 0; unit < update.units.size(); ++unit)
-    tokens[static_cast<size_t>(takers[unit])] += update.units[unit].tokens;
-  return {*std::max_element(tokens.begin(), tokens.end()),
-          std::accumulate(tokens.begin(), tokens.end(), int64_t{0})};
-}
-
 // What the run's files tell.
 void Scaling::read(ScalingRun& run, const TokenStore& train) {
   const TrainingOptions& training = common_.training();
@@ -221,13 +213,14 @@ void Scaling::read(ScalingRun& run, const TokenStore& train) {
     model_.reduction_bytes = line.at("reduction_bytes");
     const int64_t number = line.at("step").get<int64_t>() - 1;
     if (number < warmup_updates_) continue;
-    const auto [slowest, of_all] = tokens_of(plan.update(number), run.layout.ranks);
+    const std::vector<int64_t> loads =
+        Plan::loads(plan.update(number).units, static_cast<int>(run.layout.ranks));
     const double took = line.at("update_seconds");
     seconds += took;
     communication += took * line.at("communication_share").get<double>();
-    tokens += of_all;
+    tokens += std::accumulate(loads.begin(), loads.end(), int64_t{0});
     ++run.updates;
-    updates_.push_back({run.layout, slowest, took});
+    updates_.push_back({run.layout, *std::max_element(loads.begin(), loads.end()), took});
   }
   run.update_seconds = seconds / static_cast<double>(run.updates);
   run.tokens_per_second = static_cast<double>(tokens) / seconds;

@@ -3,6 +3,7 @@
 #include "jobs/scaling/step_model.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "data/plan.h"
 #include "distributed/core/least_squares.h"
@@ -58,14 +59,10 @@ std::vector<UnitRows> spread(const std::vector<int64_t>& unit_tokens, int64_t un
 }  // namespace
 
 PredictedUpdate StepModel::predict(const NodeLayout& layout, int64_t units) const {
-  const std::vector<UnitRows> dealt = spread(unit_tokens, units);
-  const std::vector<int> takers = Plan::takers(dealt, static_cast<int>(layout.ranks));
-  std::vector<int64_t> tokens(static_cast<size_t>(layout.ranks), 0);
+  const std::vector<int64_t> tokens =
+      Plan::loads(spread(unit_tokens, units), static_cast<int>(layout.ranks));
   PredictedUpdate update;
-  for (size_t unit = 0; unit < dealt.size(); ++unit) {
-    tokens[static_cast<size_t>(takers[unit])] += dealt[unit].tokens;
-    update.tokens += dealt[unit].tokens;
-  }
+  update.tokens = std::accumulate(tokens.begin(), tokens.end(), int64_t{0});
   const auto slowest = static_cast<double>(*std::max_element(tokens.begin(), tokens.end()));
   const auto neighbours = static_cast<double>(layout.ranks_per_node() - 1);
   update.reduction_seconds = reduction.seconds(layout, reduction_bytes);

@@ -140,5 +140,19 @@ TEST(DealtTo, TakesEveryUnitOnceWithinFourThirdsOfTheOptimum) {
   }
 }
 
+TEST(Plan, LoadsAreTheTokensOfWhatRanksAreDealt) {
+  const std::vector<UnitRows> units = {{{0}, 5}, {{1}, 9}, {{2}, 4}, {{3}, 3}};
+  for (int ranks = 1; ranks <= 6; ++ranks) {
+    const std::vector<int64_t> loads = Plan::loads(units, ranks);
+    ASSERT_EQ(std::ssize(loads), ranks);
+    for (int rank = 0; rank < ranks; ++rank) {
+      int64_t tokens = 0;
+      for (const int64_t unit : Plan::dealt_to(units, rank, ranks))
+        tokens += units[static_cast<size_t>(unit)].tokens;
+      EXPECT_EQ(loads[static_cast<size_t>(rank)], tokens) << rank << " of " << ranks;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace rankwise
