@@ -30,16 +30,16 @@ using namespace std::chrono_literals;
 constexpr auto kForTheLauncher = 8000ms;
 
 // After a roll call all who are present speak, and the first of them ends the job.
-void end_after_roll_call(const RollCall::Verdict& verdict, const std::string& text,
-                         const Surroundings& surroundings, Communicator& communicator,
-                         std::ostream& err) {
+void end_after_roll_call(RollCall& roll_call, const std::string& text,
+                         const Surroundings& surroundings, int rank, std::ostream& err) {
   constexpr auto kForOthersToSpeak = 500ms, kForTheFirst = 2500ms;
+  const RollCall::Verdict& verdict = *roll_call.verdict();
   const std::string& launcher = surroundings.launcher_address;
   const bool will_notice = verdict.a_node_is_silent && !launcher.empty();
-  if (will_notice && !is_reachable(launcher)) std::this_thread::sleep_for(kForTheLauncher);
+  if (will_notice && !is_reachable(launcher)) roll_call.stay_present(kForTheLauncher);
   err << text << std::flush;
-  std::this_thread::sleep_for(will_notice ? kForTheLauncher : kForOthersToSpeak);
-  if (communicator.world().rank != verdict.first_present) std::this_thread::sleep_for(kForTheFirst);
+  roll_call.stay_present(will_notice ? kForTheLauncher : kForOthersToSpeak);
+  if (rank != verdict.first_present) roll_call.stay_present(kForTheFirst);
 }
 
 }  // namespace
@@ -59,9 +59,8 @@ int report_failure(const Error& error, const Surroundings& surroundings, Communi
   }
   const Error located(error.kind(), message, error.hint());
   const std::string text = failure_text(located);
-  if (const RollCall* roll_call = communicator->roll_call().get();
-      roll_call && roll_call->verdict()) {
-    end_after_roll_call(*roll_call->verdict(), text, surroundings, *communicator, err);
+  if (RollCall* roll_call = communicator->roll_call().get(); roll_call && roll_call->verdict()) {
+    end_after_roll_call(*roll_call, text, surroundings, world.rank, err);
   } else {
     // Where all ranks failed alike after all, rank 0 is heard first and ends the others meanwhile.
     if (world.rank != 0) std::this_thread::sleep_for(3s);

@@ -91,6 +91,15 @@ void RollCall::look(double limit_seconds) {
     conclude(limit_seconds);
 }
 
+void RollCall::stay_present(std::chrono::milliseconds time) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  do {
+    board_.look();
+    answer_letters();
+    std::this_thread::sleep_for(std::chrono::duration<double>(kLookEverySeconds));
+  } while (std::chrono::steady_clock::now() < end);
+}
+
 // Where the roll is called elsewhere, this rank joins in once: the answers of its own roll call are
 // what it judges by.
 bool RollCall::due(double limit_seconds) const {

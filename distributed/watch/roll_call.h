@@ -5,6 +5,7 @@
 // that is asked while it waits calls the roll itself, so that all who are present learn the same.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +46,8 @@ class RollCall {
     bool a_node_is_silent = false;
   };
   const std::optional<Verdict>& verdict() const { return verdict_; }
+  // Others may still be calling the roll: for so long this rank answers as one that waits.
+  void stay_present(std::chrono::milliseconds time);
 
  private:
   using Statuses = std::map<int, RankStatus>;  // by rank

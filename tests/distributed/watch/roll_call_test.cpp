@@ -72,8 +72,8 @@ class Ranks {
         RollCall roll_call(make_world(rank, hosts, hosts), StatusBoard(memory, nullptr, rank),
                            std::make_unique<Box>(post, rank));
         body(roll_call, rank);
-        ++ended_;
-        while (ended_ < size()) std::this_thread::yield();  // nobody else is told that it ended
+        ++ended_;  // which nobody else is told
+        while (ended_ < size()) roll_call.stay_present(std::chrono::milliseconds(1));
       });
     }
   }
@@ -90,11 +90,12 @@ class Ranks {
 };
 
 // Waits until `over`, or for what the roll call throws.
-std::string wait(RollCall& roll_call, int64_t number, const std::function<bool()>& over) {
+std::string wait(RollCall& roll_call, int64_t number, const std::function<bool()>& over,
+                 double limit = kLimit) {
   roll_call.begin_wait({"sum", number});
   try {
     while (!over()) {
-      roll_call.look(kLimit);
+      roll_call.look(limit);
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   } catch (const Error& error) {
@@ -196,6 +197,19 @@ TEST(RollCall, RanksThatWaitInDifferentCallsAreTold) {
     const std::string text = wait(roll_call, 5 + rank, kNever);
     expect_part(text, fmt::format("missing: rank {} on host n{} waits in sum number {}", 1 - rank,
                                   1 - rank, 6 - rank));
+  });
+}
+
+TEST(RollCall, OneWhoseWaitHasEndedStillAnswersOthers) {
+  Ranks ranks({0, 1});
+  std::atomic<bool> first_waits = false;
+  ranks.run([&](RollCall& roll_call, int rank) {
+    while (rank == 1 && !first_waits) std::this_thread::yield();
+    const auto never = [&] {
+      first_waits = true;
+      return false;
+    };
+    expect_part(wait(roll_call, 3, never, rank == 0 ? 2 * kLimit : kLimit), "missing: nobody");
   });
 }
 
