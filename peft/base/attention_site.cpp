@@ -22,6 +22,7 @@ kernels::AttentionPlan AttentionSite::plan(const Pass& queries) const {
   plan.dropout_site = dropout.site;
   plan.dropout = dropped.rate;
   plan.key = dropped.key;
+  plan.bfloat16_products = queries.options().bfloat16_products;
   return plan;
 }
 

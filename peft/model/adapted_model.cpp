@@ -145,6 +145,7 @@ PassOptions AdaptedModel::pass_options() const {
   options.first_position = base_.base->sites.first_position;
   options.whole_rows = base_.base->sites.whole_rows;
   options.device = device_;
+  options.bfloat16_products = base_.bfloat16_products;
   if (progressed_) options.progressed = &progressed_;
   return options;
 }

@@ -212,6 +212,7 @@ struct BaseWeights {
   size_t bytes = 0;
   int64_t parameters = 0;
   std::string identity;
+  bool bfloat16_products = false;
   mutable DeviceCopies on_device;  // of what lies in memory
 
   bool holds(const void* address) const {
@@ -253,7 +254,14 @@ BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOption
     for (const Wanted& want : source.wanted) placed.push_back({want, {}});
   }
   const auto bytes = static_cast<int64_t>(lay_out(placed));
-  return {std::move(config), &family, nullptr, std::move(base), bytes, count(source.wanted), ""};
+  return {std::move(config),
+          &family,
+          nullptr,
+          std::move(base),
+          bytes,
+          count(source.wanted),
+          "",
+          precision.bfloat16_products};
 }
 
 std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
@@ -274,6 +282,7 @@ std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
     weights->config.emplace(std::move(config));
   });
   weights->bytes = lay_out(weights->placed);
+  weights->bfloat16_products = precision.bfloat16_products;
   communicator.enter_phase("loading the model");
   weights->memory.emplace(communicator, weights->bytes, [&](std::span<std::byte> memory) {
     fill(weights->placed, memory, communicator);
@@ -293,7 +302,8 @@ BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOpti
           std::move(base),
           static_cast<int64_t>(weights->bytes),
           weights->parameters,
-          weights->identity};
+          weights->identity,
+          weights->bfloat16_products};
 }
 
 void move_to(const BaseModel& model, const at::Device& device) {

@@ -34,6 +34,7 @@ struct BaseModel {
   int64_t shared_bytes = 0;  // of the node's copy
   int64_t parameters = 0;    // numbers in it, heads included
   std::string identity;      // of config and file headers: a resumed run must have the same
+  bool bfloat16_products = false;
 };
 
 // From config.json alone (to keep blocks: from the weights' header too); tensors are on LibTorch's

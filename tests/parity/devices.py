@@ -70,9 +70,11 @@ def compare_devices(base, method, more, differences):
         runs = {device: train(base, folder / device, device, task, *more) for device in ("cpu", "cuda")}
         for what, tolerance in (("loss", 2e-5), ("grad_norm", 2e-4)):
             for update, (cpu, cuda) in enumerate(zip(*(metrics(runs[device], what) for device in ("cpu", "cuda")), strict=True)):
+                if update and what == "grad_norm":
+                    tolerance = 1e-3  # AdamW divides small gradients by themselves: CPUs of other vector widths differ by as much
                 differences.check(abs(cpu - cuda) <= tolerance * (1 + abs(cpu)), name, f"{what} of update {update + 1}: {cpu:.7g} on the CPU, {cuda:.7g} on the GPU")
         again = train(base, folder / "again", "cuda", task, *more)
-        weights = "adapter_model.safetensors"
+        weights = next(path.name for path in runs["cuda"].glob("adapter*.safetensors"))
         differences.check((runs["cuda"] / weights).read_bytes() == (again / weights).read_bytes(), name, "two runs on the GPU have other bits")
         said = [json.loads(call("evaluate", "--model_name_or_path", base / "model", "--task_type", task, "--adapter_name_or_path", runs["cuda"],
                                 "--validation_file", base / "rows.jsonl", "--device", device))["eval_loss"] for device in ("cpu", "cuda")]  # fmt: skip

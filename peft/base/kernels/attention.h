@@ -33,6 +33,7 @@ struct AttentionPlan {
   uint32_t dropout_site = 0;
   DropoutRate dropout{0};
   PhiloxKey key;
+  bool bfloat16_products = false;  // on a GPU; else of float32
 
   int64_t sequences() const { return static_cast<int64_t>(query_bounds.size()) - 1; }
 };

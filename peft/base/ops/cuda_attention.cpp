@@ -8,12 +8,15 @@
 #include <cstring>
 
 #include "peft/base/kernels/cuda/attention.h"
+#include "peft/base/ops/flash_attention.h"
 #include "peft/base/ops/sent_to.h"
 
 namespace rankwise {
 namespace {
 
 constexpr int64_t kMostScores = int64_t{1} << 26;
+// Of fewer keys conversions to bfloat16 take longer than they save.
+constexpr int64_t kManyKeys = 256;
 
 // The plan's arrays where the kernels see them.
 class DevicePlan {
@@ -71,6 +74,10 @@ class DevicePlan {
             .key = plan_.key};
   }
 
+  at::ScalarType type(const AttentionChunk& chunk) const {
+    return plan_.bfloat16_products && chunk.keys >= kManyKeys ? at::kBFloat16 : at::kFloat;
+  }
+
  private:
   // Behind what is there, at a multiple of eight bytes; returns where.
   template <class T>
@@ -97,11 +104,18 @@ class DevicePlan {
 
 // [Tq or Tk, heads · D] → [sequences · key heads, group · length, D], so that a key head's queries
 // are multiplied together.
-at::Tensor gathered(const at::Tensor& packed, const kernels::HeadRows& rows, int64_t batch) {
+at::Tensor gathered(const at::Tensor& packed, const kernels::HeadRows& rows, int64_t batch,
+                    at::ScalarType type) {
   at::Tensor padded = at::empty(
       {batch, rows.sequences * rows.heads / batch * rows.length, rows.size}, packed.options());
   kernels::gather_heads(rows, packed.const_data_ptr<float>(), padded.data_ptr<float>());
-  return padded;
+  return padded.to(type);
+}
+
+// Of matrices of the type of b, in float32.
+at::Tensor products(const at::Tensor& a, const at::Tensor& b) {
+  if (b.scalar_type() == at::kFloat) return at::bmm(a, b);
+  return at::bmm(a.to(b.scalar_type()), b, at::kFloat);
 }
 
 void scatter(const at::Tensor& padded, const kernels::HeadRows& rows, at::Tensor& packed) {
@@ -120,9 +134,9 @@ struct Padded {
       : queries(plan.queries(chunk)),
         keys(plan.keys(chunk)),
         batch(chunk.sequences * chunk.key_heads),
-        query(gathered(all_query, queries, batch)),
-        key(gathered(all_key, keys, batch)),
-        value(gathered(all_value, keys, batch)) {}
+        query(gathered(all_query, queries, batch, plan.type(chunk))),
+        key(gathered(all_key, keys, batch, plan.type(chunk))),
+        value(gathered(all_value, keys, batch, plan.type(chunk))) {}
 };
 
 }  // namespace
@@ -166,34 +180,37 @@ std::vector<AttentionChunk> attention_chunks(const kernels::AttentionPlan& plan,
 
 Attended attended_on_cuda(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                           const kernels::AttentionPlan& plan) {
-  Attended made{at::zeros_like(query), at::empty({query.size(0), plan.heads}, query.options())};
+  if (is_flash(plan)) return flash_attended(query, key, value, plan);
+  at::Tensor out = at::zeros_like(query),
+             log_sum = at::empty({query.size(0), plan.heads}, query.options());
   const DevicePlan on_gpu(plan, query.device());
   for (const AttentionChunk& chunk : attention_chunks(plan, kMostScores)) {
     const Padded rows(on_gpu, chunk, query, key, value);
-    at::Tensor scores = at::bmm(rows.query, rows.key.transpose(1, 2));
+    at::Tensor scores = products(rows.query, rows.key.transpose(1, 2));
     kernels::softmax_scores(on_gpu.scores(chunk), scores.data_ptr<float>(),
-                            made.log_sum.data_ptr<float>());
-    scatter(at::bmm(scores, rows.value), rows.queries, made.out);
+                            log_sum.data_ptr<float>());
+    scatter(products(scores, rows.value), rows.queries, out);
   }
-  return made;
+  return {out, {query, key, value, log_sum}};
 }
 
-AttentionGradients attention_gradients_on_cuda(const at::Tensor& query, const at::Tensor& key,
-                                               const at::Tensor& value, const at::Tensor& log_sum,
+AttentionGradients attention_gradients_on_cuda(const std::vector<at::Tensor>& kept,
                                                const at::Tensor& grad_out,
                                                const kernels::AttentionPlan& plan) {
+  if (is_flash(plan)) return flash_gradients(kept, grad_out, plan);
+  const at::Tensor &query = kept[0], &key = kept[1], &value = kept[2], &log_sum = kept[3];
   AttentionGradients made{at::zeros_like(query), at::zeros_like(key), at::zeros_like(value)};
   const DevicePlan on_gpu(plan, query.device());
   for (const AttentionChunk& chunk : attention_chunks(plan, kMostScores)) {
     const Padded rows(on_gpu, chunk, query, key, value);
-    const at::Tensor grad = gathered(grad_out, rows.queries, rows.batch);
-    at::Tensor scores = at::bmm(rows.query, rows.key.transpose(1, 2));
-    at::Tensor grads = at::bmm(grad, rows.value.transpose(1, 2));
+    const at::Tensor grad = gathered(grad_out, rows.queries, rows.batch, on_gpu.type(chunk));
+    at::Tensor scores = products(rows.query, rows.key.transpose(1, 2));
+    at::Tensor grads = products(grad, rows.value.transpose(1, 2));
     kernels::score_gradients(on_gpu.scores(chunk), log_sum.const_data_ptr<float>(),
                              scores.data_ptr<float>(), grads.data_ptr<float>());
-    scatter(at::bmm(grads, rows.key), rows.queries, made.query);
-    scatter(at::bmm(grads.transpose(1, 2), rows.query), rows.keys, made.key);
-    scatter(at::bmm(scores.transpose(1, 2), grad), rows.keys, made.value);
+    scatter(products(grads, rows.key), rows.queries, made.query);
+    scatter(products(grads.transpose(1, 2), rows.query), rows.keys, made.key);
+    scatter(products(scores.transpose(1, 2), grad), rows.keys, made.value);
   }
   return made;
 }

@@ -1,5 +1,6 @@
-// The attention core on a GPU: matrix products of LibTorch over padded sequences, the rest by
-// kernels (peft/base/kernels/cuda). Nothing but this is padded.
+// The attention core on a GPU: FlashAttention where it can (flash_attention.h), else matrix
+// products of LibTorch over padded sequences and the rest by kernels (peft/base/kernels/cuda).
+// Nothing but this is padded.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +13,8 @@
 namespace rankwise {
 
 struct Attended {
-  at::Tensor out, log_sum;  // [Tq, H·D]; [Tq, H]
+  at::Tensor out;                // [Tq, H·D]
+  std::vector<at::Tensor> kept;  // for the gradients
 };
 struct AttentionGradients {
   at::Tensor query, key, value;
@@ -21,8 +23,7 @@ struct AttentionGradients {
 // As kernels::attention_forward and attention_backward. Contiguous tensors on one GPU.
 Attended attended_on_cuda(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                           const kernels::AttentionPlan& plan);
-AttentionGradients attention_gradients_on_cuda(const at::Tensor& query, const at::Tensor& key,
-                                               const at::Tensor& value, const at::Tensor& log_sum,
+AttentionGradients attention_gradients_on_cuda(const std::vector<at::Tensor>& kept,
                                                const at::Tensor& grad_out,
                                                const kernels::AttentionPlan& plan);
 

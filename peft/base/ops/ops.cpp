@@ -98,21 +98,22 @@ void over_tasks(const kernels::AttentionPlan& plan, const Body& body) {
 Attended attended(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   const kernels::AttentionPlan& plan) {
   if (query.is_cuda()) return attended_on_cuda(query, key, value, plan);
-  Attended made{at::zeros_like(query), at::empty({query.size(0), plan.heads}, query.options())};
+  at::Tensor out = at::zeros_like(query),
+             log_sum = at::empty({query.size(0), plan.heads}, query.options());
   over_tasks(plan, [&](int64_t first, int64_t last) {
     kernels::attention_forward(plan, query.const_data_ptr<float>(), key.const_data_ptr<float>(),
-                               value.const_data_ptr<float>(), made.out.data_ptr<float>(),
-                               made.log_sum.data_ptr<float>(), first, last);
+                               value.const_data_ptr<float>(), out.data_ptr<float>(),
+                               log_sum.data_ptr<float>(), first, last);
   });
-  return made;
+  return {out, {query, key, value, log_sum}};
 }
 
 struct Attention : Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& query,
                             const at::Tensor& key, const at::Tensor& value,
                             kernels::AttentionPlan plan) {
-    const Attended made = attended(query, key, value, plan);
-    context->save_for_backward({query, key, value, made.log_sum});
+    Attended made = attended(query, key, value, plan);
+    context->save_for_backward(std::move(made.kept));
     keep(context, std::move(plan));
     return made.out;
   }
@@ -121,8 +122,7 @@ struct Attention : Function<Attention> {
     const at::Tensor grad = grads[0].contiguous();
     const kernels::AttentionPlan& plan = kept<kernels::AttentionPlan>(context);
     if (grad.is_cuda()) {
-      const AttentionGradients made =
-          attention_gradients_on_cuda(saved[0], saved[1], saved[2], saved[3], grad, plan);
+      const AttentionGradients made = attention_gradients_on_cuda(saved, grad, plan);
       return {made.query, made.key, made.value, at::Tensor()};
     }
     at::Tensor wanted[3];

@@ -18,6 +18,11 @@ bool native_bfloat16(const at::Tensor& tensor) {
 
 at::Tensor rounded(const at::Tensor& x) { return x.to(at::kBFloat16).to(at::kFloat); }
 
+// The product of matrices of half the width, which only GPUs can leave as the float32 it is.
+at::Tensor in_float(const at::Tensor& a, const at::Tensor& b) {
+  return a.is_cuda() ? at::mm(a, b, at::kFloat) : at::mm(a, b).to(at::kFloat);
+}
+
 // Whether the time of the product is that of reading the weight: steps of generation.
 bool few_rows(const at::Tensor& x, const at::Tensor& weight) {
   return x.size(0) < kernels::kFewRows && x.is_cpu() && weight.is_contiguous();
@@ -39,14 +44,14 @@ at::Tensor product(const at::Tensor& x, const at::Tensor& weight, const at::Tens
     return product(is_float ? x : rounded(x), as_blocks(weight), bias);
   if (is_float) return at::linear(x, weight, bias.defined() ? std::optional(bias) : std::nullopt);
   if (!native_bfloat16(x)) return product(rounded(x), weight.to(at::kFloat), bias);
-  at::Tensor y = at::linear(x.to(weight.scalar_type()), weight).to(at::kFloat);
+  at::Tensor y = in_float(x.to(weight.scalar_type()), weight.t());
   return bias.defined() ? y.add_(bias) : y;
 }
 
 at::Tensor product_backward(const at::Tensor& grad, const at::Tensor& weight) {
   if (weight.scalar_type() == at::kFloat) return at::mm(grad, weight);
   if (!native_bfloat16(grad)) return at::mm(rounded(grad), weight.to(at::kFloat));
-  return at::mm(grad.to(weight.scalar_type()), weight).to(at::kFloat);
+  return in_float(grad.to(weight.scalar_type()), weight);
 }
 
 }  // namespace rankwise

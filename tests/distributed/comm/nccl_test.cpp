@@ -1,6 +1,8 @@
 // The NCCL backend: opened everywhere it is built; the contract where a GPU is.
 #include "distributed/comm/nccl.h"
 
+#include <ATen/Context.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include "contract.h"
@@ -36,6 +38,8 @@ TEST(Nccl, WithoutADeviceItSaysSo) {
 
 TEST(Nccl, TheContractHoldsOnOneGpu) {
   if (!nccl_unavailable().empty()) GTEST_SKIP() << nccl_unavailable();
+  ASSERT_TRUE(dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) << dlerror();
+  at::globalContext().lazyInitDevice(at::kCUDA);
   const auto communicator = nccl_communicator(single_rank(), 0);
   for (const ContractCase& contract_case : contract_cases()) {
     SCOPED_TRACE(contract_case.name);

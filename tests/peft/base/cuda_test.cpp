@@ -55,12 +55,14 @@ using Function = std::function<at::Tensor(const std::vector<at::Tensor>&, const 
 
 // Of function(inputs), weighted: the value and the gradient of each input, on the CPU.
 std::vector<at::Tensor> outcome(const Function& function, const std::vector<at::Tensor>& inputs,
-                                const Unit& unit, const at::Device& device) {
+                                const Unit& unit, const at::Device& device,
+                                bool bfloat16_products = false) {
   std::vector<at::Tensor> leaves;
   for (const at::Tensor& input : inputs)
     leaves.push_back(input.detach().to(device).set_requires_grad(true));
   PassOptions options;
   options.device = device;
+  options.bfloat16_products = bfloat16_products;
   const at::Tensor value = function(leaves, Pass(unit, {9, 4, true}, options));
   const at::Tensor slope = at::linspace(-1, 1, value.numel()).view(value.sizes()).to(device);
   (value * slope).sum().backward();
@@ -115,6 +117,40 @@ TEST(Cuda, FunctionsHaveTheCpusValuesAndGradientsAndAlwaysTheSameBits) {
       expect_close(want[i], got[i], std::to_string(number).c_str());
       EXPECT_TRUE(got[i].equal(again[i])) << number;
     }
+  }
+}
+
+// bfloat16 has 8 bits: products and probabilities are off by 2^-9 of themselves at most.
+TEST(Cuda, AttentionInBfloat16IsNearTheCpusAndAlwaysTheSameBits) {
+  const std::string problem = kernels::cuda_problem();
+  if (!problem.empty()) GTEST_SKIP() << problem;
+  kernels::use_cuda_device(0);
+  at::manual_seed(6);
+  Unit unit;
+  unit.text.bounds = {0, 5, 6, 306};
+  unit.rows = {7, 3, 12};
+  unit.text.tokens = at::zeros({320}, at::kLong);
+  const AttentionSite causal{
+      .heads = 4, .key_heads = 2, .head_size = 24, .scale = 0.3, .causal = true};
+  AttentionSite windowed = causal, capped = causal, dropped = causal, both_ways = causal;
+  windowed.window = 7;
+  capped.softcap = 1.5;
+  dropped.dropout = {3, 0.2};
+  both_ways.causal = false;
+  const std::vector<at::Tensor> inputs = {at::randn({320, 96}), at::randn({320, 48}),
+                                          at::randn({320, 48})};
+  int number = 0;
+  for (const AttentionSite& site : {causal, windowed, capped, dropped, both_ways}) {
+    const auto want = outcome(attending(site), inputs, unit, at::kCPU);
+    const auto got = outcome(attending(site), inputs, unit, at::kCUDA, true),
+               again = outcome(attending(site), inputs, unit, at::kCUDA, true);
+    for (size_t i = 0; i < want.size(); ++i) {
+      const double off = ((want[i] - got[i]).norm() / want[i].norm()).item<double>();
+      EXPECT_LT(off, 0.01) << "case " << number << ", tensor " << i;
+      EXPECT_GT(off, 1e-5) << "case " << number << ", tensor " << i << ": not of bfloat16";
+      EXPECT_TRUE(got[i].equal(again[i])) << "case " << number << ", tensor " << i;
+    }
+    ++number;
   }
 }
 

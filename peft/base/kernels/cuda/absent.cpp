@@ -14,6 +14,8 @@ std::string cuda_kernels_problem() {
 
 std::string cuda_device_kind(int) { return ""; }
 
+bool cuda_has_bfloat16() { return false; }
+
 void start_cuda_runtime(int) { throw internal_error("{}", cuda_kernels_problem()); }
 
 void gather_heads(const HeadRows&, const float*, float*) {}

@@ -1,4 +1,4 @@
-// A block makes a row: of a head, or of scores.
+// A block makes a row: of all heads of a token, or of scores.
 #include "peft/base/kernels/cuda/attention.h"
 #include "peft/base/kernels/cuda/launch.h"
 
@@ -7,17 +7,17 @@ namespace {
 
 template <bool scatter>
 __global__ void move_heads(HeadRows rows, const float* from, float* to) {
-  const int64_t padded = blockIdx.x;
-  const int64_t i = padded % rows.length, head = padded / rows.length % rows.heads,
-                sequence = padded / rows.length / rows.heads;
+  const int64_t sequence = blockIdx.x / rows.length, i = blockIdx.x % rows.length;
   const bool real = i < rows.counts[sequence];
   const int64_t packed =
-      ((rows.begins[sequence] + i) * rows.all_heads + rows.first_head + head) * rows.size;
-  for (int64_t d = threadIdx.x; d < rows.size; d += blockDim.x) {
+      ((rows.begins[sequence] + i) * rows.all_heads + rows.first_head) * rows.size;
+  for (int64_t c = threadIdx.x; c < rows.heads * rows.size; c += blockDim.x) {
+    const int64_t head = c / rows.size, d = c % rows.size;
+    const int64_t padded = ((sequence * rows.heads + head) * rows.length + i) * rows.size + d;
     if (scatter) {
-      if (real) to[packed + d] = from[padded * rows.size + d];
+      if (real) to[packed + c] = from[padded];
     } else {
-      to[padded * rows.size + d] = real ? from[packed + d] : 0;
+      to[padded] = real ? from[packed + c] : 0;
     }
   }
 }
@@ -117,7 +117,7 @@ __global__ void gradients(Scores scores, const float* log_sum, float* products, 
 }
 
 unsigned blocks(const HeadRows& rows) {
-  return static_cast<unsigned>(rows.sequences * rows.heads * rows.length);
+  return static_cast<unsigned>(rows.sequences * rows.length);
 }
 unsigned blocks(const Scores& scores) {
   return static_cast<unsigned>(scores.sequences * scores.heads * scores.queries);
@@ -126,12 +126,12 @@ unsigned blocks(const Scores& scores) {
 }  // namespace
 
 void gather_heads(const HeadRows& rows, const float* packed, float* padded) {
-  move_heads<false><<<blocks(rows), 64>>>(rows, packed, padded);
+  move_heads<false><<<blocks(rows), kThreads>>>(rows, packed, padded);
   check_launch("heads to padded rows");
 }
 
 void scatter_heads(const HeadRows& rows, const float* padded, float* packed) {
-  move_heads<true><<<blocks(rows), 64>>>(rows, padded, packed);
+  move_heads<true><<<blocks(rows), kThreads>>>(rows, padded, packed);
   check_launch("heads to packed rows");
 }
 

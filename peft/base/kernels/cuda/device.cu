@@ -18,6 +18,14 @@ std::string cuda_device_kind(int device) {
   return properties.name;
 }
 
+bool cuda_has_bfloat16() {
+  int device = 0, generation = 0;
+  check(cudaGetDevice(&device), "asking for the device");
+  check(cudaDeviceGetAttribute(&generation, cudaDevAttrComputeCapabilityMajor, device),
+        "asking for the device's generation");
+  return generation >= 8;
+}
+
 void start_cuda_runtime(int device) { check(cudaSetDevice(device), "choosing the device"); }
 
 }  // namespace rankwise::kernels

@@ -13,6 +13,9 @@ std::string cuda_problem();
 // "NVIDIA H200".
 std::string cuda_device_kind(int device);
 
+// Whether this process's GPU has products of bfloat16.
+bool cuda_has_bfloat16();
+
 // From now on `device` is the one of this process. The operations that the model is made of give
 // the same bits for the same inputs on it. Errors: kMachine.
 void use_cuda_device(int device);
