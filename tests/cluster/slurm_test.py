@@ -61,6 +61,15 @@ class UnderSlurm(unittest.TestCase):
             self.submit("checked", "--launcher", launcher, "--time", 10, "--script", file)
             self.cluster.run("sbatch", "--test-only", file)
 
+    def test_gpus_are_asked_for(self):
+        job = self.submit("gpus", "--launcher", "srun", "--time", 10, "--gpus_per_node", slurm.GPUS, "--send").strip()
+        self.assertEqual(f"gres:gpu:{slurm.GPUS}", self.cluster.field(job, "TresPerNode"))
+        self.assert_undisturbed_bytes("gpus", job)
+        file = self.folder / "gpus.sh"
+        self.submit("gpus", "--launcher", "srun", "--time", 10, "--gpus_per_node", slurm.GPUS + 1, "--script", file)
+        with self.assertRaisesRegex(AssertionError, "node configuration is not available"):
+            self.cluster.run("sbatch", "--test-only", file)
+
     def test_a_preempted_job_ends_with_the_same_bytes(self):
         job = self.submit("preempted", "--launcher", "srun", "--time", 20, "--send").strip()
         self.wait_for_updates("preempted")

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-CPUS = 4
+CPUS, GPUS = 4, 2
 CONFIG = """
 ClusterName=rankwise
 SlurmctldHost={host}(127.0.0.1)
@@ -44,7 +44,8 @@ SlurmdTimeout=10
 KillWait=20
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=low Nodes={host} Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=20 MaxTime=60 State=UP
 PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=60 State=UP
 """
@@ -78,7 +79,8 @@ class Slurm:
         host = socket.gethostname().split(".")[0]
         for name in ("state", "spool", "tmp"):
             (self.folder / name).mkdir()
-        (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, ports=free_ports(2), cpus=CPUS))
+        (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, ports=free_ports(2), cpus=CPUS, gpus=GPUS))
+        (self.folder / "gres.conf").write_text(f"Name=gpu Count={GPUS}\n")  # counted only: there need be none
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
