@@ -80,7 +80,9 @@ class Slurm:
         for name in ("state", "spool", "tmp"):
             (self.folder / name).mkdir()
         (self.folder / "slurm.conf").write_text(CONFIG.format(host=host, folder=self.folder, ports=free_ports(2), cpus=CPUS, gpus=GPUS))
-        (self.folder / "gres.conf").write_text(f"Name=gpu Count={GPUS}\n")  # counted only: there need be none
+        for number in range(GPUS):
+            (self.folder / f"gpu{number}").touch()  # in place of a device: Slurm but counts them
+        (self.folder / "gres.conf").write_text(f"Name=gpu File={self.folder}/gpu[0-{GPUS - 1}]\n")
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
