@@ -41,7 +41,8 @@ class Collectives : public Job {
   Outcome run(JobContext& context, Fields& fields) override;
 
  private:
-  std::vector<Probe> probes() const;  // errors: kUsage
+  std::vector<int64_t> sizes() const;  // of --min_bytes, by the factor, to --max_bytes
+  std::vector<Probe> probes() const;   // errors: kUsage
   void measure_ranks(JobContext& context, const std::vector<Probe>& probes);
   void measure_threads(JobContext& context, const std::vector<Probe>& probes, int64_t ranks);
   void take(JobContext& context, const TableRow& row);
@@ -74,6 +75,13 @@ void Collectives::declare(Fields& fields) {
   machine_.declare(fields);
 }
 
+std::vector<int64_t> Collectives::sizes() const {
+  std::vector<int64_t> list = {min_bytes_};
+  while (list.back() <= max_bytes_ / step_factor_) list.push_back(list.back() * step_factor_);
+  if (list.back() < max_bytes_) list.push_back(max_bytes_);
+  return list;
+}
+
 std::vector<Probe> Collectives::probes() const {
   if (max_bytes_ < min_bytes_)
     throw usage_error("--max_bytes {} is less than --min_bytes {}", max_bytes_, min_bytes_);
@@ -86,10 +94,8 @@ std::vector<Probe> Collectives::probes() const {
     for (const std::string& name : types_) {
       const ElementType& type = type_named(name);
       if (collective == "sum" && !type.summable) continue;
-      for (int64_t bytes = min_bytes_; bytes <= max_bytes_; bytes *= step_factor_) {
+      for (const int64_t bytes : sizes())
         list.push_back({collective, type.type, bytes, iters_, warmup_iters_});
-        if (bytes > max_bytes_ / step_factor_) break;
-      }
     }
   }
   if (list.empty()) throw usage_error("--types: sum takes int64, int32, float32 and float64 only");

@@ -9,12 +9,13 @@ import support
 class Collectives(unittest.TestCase):
     def test_no_wrong_element(self):
         for ranks in (1, 2, 3, 4, 8):
-            most = 4096 if ranks == 8 else 1 << 20
+            most = 4096 if ranks == 8 else 1 << 20  # the last size is the largest, whatever the step
             done = support.call("collectives", "--max_bytes", most, "--step_factor", 16, "--iters", 2, "--thread_ranks", f"1,{ranks}",
                                 "--json", ranks=ranks)
             told = json.loads(done.stdout)
-            sizes = len([n for n in range(9) if 8 * 16**n <= most])
-            self.assertEqual((4 + 6 + 6) * sizes * 3, len(told["rows"]))
+            sizes = sorted({most, *(8 * 16**n for n in range(9) if 8 * 16**n <= most)})
+            self.assertEqual((4 + 6 + 6) * 3 * len(sizes), len(told["rows"]))
+            self.assertEqual(4 * 3 * sizes, [row["bytes"] for row in told["rows"] if row["collective"] == "sum"])
             self.assertEqual(0, told["wrong_elements"])
             self.assertEqual({("single" if ranks == 1 else "mpi", ranks), ("threads", 1), ("threads", ranks)},
                              {(row["backend"], row["ranks"]) for row in told["rows"]})
