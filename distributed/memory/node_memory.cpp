@@ -11,57 +11,11 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <utility>
 
 #include "distributed/comm/agree.h"
 
 namespace rankwise {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-class Mapping {
- public:
-  Mapping() = default;
-  Mapping(int fd, size_t size, int protection) : size_(size) {
-    void* data = mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) {
-      throw machine_error("cannot map {} bytes of node memory: {}", size, std::strerror(errno));
-    }
-    data_ = static_cast<std::byte*>(data);
-  }
-  ~Mapping() {
-    if (data_) munmap(data_, size_);
-  }
-  Mapping(Mapping&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
-  Mapping& operator=(Mapping&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    return *this;
-  }
-  std::span<std::byte> bytes() const { return {data_, size_}; }
-  std::byte* release() { return std::exchange(data_, nullptr); }
-
- private:
-  std::byte* data_ = nullptr;
-  size_t size_ = 0;
-};
 
 // What the machine can still give without swapping out or killing anybody; a cgroup's limit may be
 // lower.
@@ -88,7 +42,7 @@ Descriptor make_filled(size_t size, int seals,
     throw machine_error("cannot make {} bytes of node memory: {}", size, std::strerror(errno));
   }
   {
-    const Mapping writable(memory.get(), size, PROT_READ | PROT_WRITE);
+    const Mapping writable(memory, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED);
     fill(writable.bytes());
   }
   if (fcntl(memory.get(), F_ADD_SEALS, seals)) {
@@ -107,7 +61,7 @@ Mapping map_from(const std::string& path, size_t size, bool writable) {
         fmt::format("cannot open {}, the node's shared memory: {}", path, std::strerror(errno)),
         "ranks of a node must see each other in /proc: same user, same container");
   }
-  return Mapping(memory.get(), size, writable ? PROT_READ | PROT_WRITE : PROT_READ);
+  return {memory, 0, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED};
 }
 
 }  // namespace
@@ -132,12 +86,9 @@ NodeMemory::NodeMemory(Communicator& communicator, size_t bytes, Access access,
   });
   const std::vector<std::string> paths = gather_texts(communicator, path);
   const auto leader = std::find(world.node_of.begin(), world.node_of.end(), world.node);
-  Mapping mapping;
   together(communicator, "mapping the node's shared memory", [&] {
-    if (bytes > 0) mapping = map_from(paths[leader - world.node_of.begin()], bytes, writable);
+    if (bytes > 0) mapping_ = map_from(paths[leader - world.node_of.begin()], bytes, writable);
   });
-  size_ = bytes;
-  data_ = mapping.release();
 }
 
 std::shared_ptr<NodeMemory> NodeMemory::writable(Communicator& communicator, size_t bytes) {
@@ -147,11 +98,7 @@ std::shared_ptr<NodeMemory> NodeMemory::writable(Communicator& communicator, siz
 
 std::span<std::byte> NodeMemory::writable_bytes() {
   if (access_ != Access::kWritable) throw internal_error("this node memory is read-only");
-  return {data_, size_};
-}
-
-NodeMemory::~NodeMemory() {
-  if (data_) munmap(data_, size_);
+  return mapping_.bytes();
 }
 
 }  // namespace rankwise

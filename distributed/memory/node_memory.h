@@ -8,6 +8,7 @@
 #include <span>
 
 #include "distributed/comm/communicator.h"
+#include "distributed/memory/mapping.h"
 
 namespace rankwise {
 
@@ -20,20 +21,18 @@ class NodeMemory {
              const std::function<void(std::span<std::byte>)>& fill);
   // Collective. Zeroed memory that every rank of the node may write, 4096-byte aligned.
   static std::shared_ptr<NodeMemory> writable(Communicator& communicator, size_t bytes);
-  ~NodeMemory();
   NodeMemory(const NodeMemory&) = delete;
   NodeMemory& operator=(const NodeMemory&) = delete;
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }  // 4096-byte aligned
-  std::span<std::byte> writable_bytes();                               // of writable() only
+  std::span<const std::byte> bytes() const { return mapping_.bytes(); }  // 4096-byte aligned
+  std::span<std::byte> writable_bytes();                                 // of writable() only
 
  private:
   enum class Access { kReadOnly, kWritable };
   NodeMemory(Communicator& communicator, size_t bytes, Access access,
              const std::function<void(std::span<std::byte>)>& fill);
 
-  std::byte* data_ = nullptr;
-  size_t size_ = 0;
+  Mapping mapping_;
   Access access_;
 };
 

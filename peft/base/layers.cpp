@@ -131,13 +131,14 @@ void ModelBuilder::embedding(Embedding& layer, const std::string& path, int64_t 
                              int64_t padding) {
   layer.padding = padding;
   layer.path = site_of(path);
-  add(layer.table, {.path = path + ".weight", .shape = {rows, size}}, &layer.blocks);
+  add(layer.table, {.path = path + ".weight", .shape = {rows, size}, .use = Use::kLookup},
+      &layer.blocks);
   sites_.words = &layer;
 }
 
 void ModelBuilder::embedding(at::Tensor& table, const std::string& path, int64_t rows,
                              int64_t size) {
-  add(table, {.path = path + ".weight", .shape = {rows, size}});
+  add(table, {.path = path + ".weight", .shape = {rows, size}, .use = Use::kLookup});
 }
 
 }  // namespace rankwise

@@ -143,8 +143,8 @@ struct Sites {
   bool encoder_decoder() const { return !attentions.front()->causal && attentions.back()->causal; }
 };
 
-// What a weight is for decides the type in which the node holds it.
-enum class Use { kProduct, kOther };
+// What a weight is for decides in which type, and where, the node holds it.
+enum class Use { kProduct, kLookup, kOther };
 
 // One weight of a model under construction.
 struct WeightRequest {

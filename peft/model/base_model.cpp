@@ -1,11 +1,10 @@
 // The family is built twice: once to note what it asks for, once from the node's memory. In
-// between, the tensors are found in the files and copied in file order.
+// between, the tensors are found in the files and copied in file order; large tables stay there.
 #include "peft/model/base_model.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <functional>
@@ -21,6 +20,7 @@ namespace rankwise {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kLargeTable = 64 << 20;
 
 struct Wanted {
   WeightRequest request;
@@ -48,12 +48,14 @@ class ShapeSource : public WeightSource {
   Precision precision_;
 };
 
-// Where a wanted tensor lies in the file and in the node's memory.
+// Where a wanted tensor lies in the file and on the node.
 struct Placed {
   Wanted wanted;
   TensorEntry entry;
-  bool in_blocks = false;  // as in the file
-  size_t offset = 0;
+  bool in_blocks = false;           // as in the file
+  bool in_file = false;             // stays there, mapped
+  size_t offset = 0;                // else: in the node's memory
+  const std::byte* data = nullptr;  // once loaded
 
   size_t bytes() const {
     if (in_blocks) return entry.bytes;
@@ -66,11 +68,10 @@ struct Placed {
   }
 };
 
-// The second build: answers from the node's memory.
+// The second build: answers with what is loaded.
 class MappedSource : public WeightSource {
  public:
-  MappedSource(const std::vector<Placed>& placed, std::span<const std::byte> memory, uint64_t seed)
-      : memory_(memory), seed_(seed) {
+  MappedSource(const std::vector<Placed>& placed, uint64_t seed) : seed_(seed) {
     for (const Placed& entry : placed) placed_.emplace(entry.wanted.request.path, &entry);
   }
   FrozenWeight get(const WeightRequest& request) override {
@@ -79,8 +80,7 @@ class MappedSource : public WeightSource {
       return *request.drawn > 0 ? draw_normal(request.shape, *request.drawn, seed_, request.path)
                                 : at::zeros(request.shape);
     const Placed& placed = *found->second;
-    auto* data = const_cast<std::byte*>(memory_.data() +
-                                        placed.offset);  // read-only pages: frozen means frozen
+    auto* data = const_cast<std::byte*>(placed.data);  // read-only pages: frozen means frozen
     if (!placed.in_blocks)
       return at::from_blob(data, request.shape, at::TensorOptions().dtype(placed.wanted.type));
     const int64_t rows = request.shape[0], row_bytes = static_cast<int64_t>(placed.bytes()) / rows;
@@ -91,7 +91,6 @@ class MappedSource : public WeightSource {
 
  private:
   std::unordered_map<std::string, const Placed*> placed_;
-  std::span<const std::byte> memory_;
   uint64_t seed_;
 };
 
@@ -137,8 +136,20 @@ std::vector<Placed> place(const std::vector<Wanted>& wanted,
   return placed;
 }
 
+// A large table stays in its file where it is only looked up and its bytes there are those wanted:
+// of its rows, only those that a run touches are taken into memory.
+bool stays_in_file(const Placed& table, const std::vector<Placed>& placed) {
+  const auto& [request, type] = table.wanted;
+  return request.use == Use::kLookup && table.bytes() >= kLargeTable && !table.in_blocks &&
+         !table.entry.file.empty() && is_verbatim(table.entry, type) &&
+         table.entry.offset % at::elementSize(type) == 0 &&
+         std::none_of(placed.begin(), placed.end(), [&](const Placed& other) {
+           return other.wanted.request.tied_to == request.path && other.same_form(table);
+         });
+}
+
 // In the order of the files, which network disks like. Two uses of one tensor in the same form
-// share its place.
+// share its place. Returns the bytes that the node's memory needs.
 size_t lay_out(std::vector<Placed>& placed) {
   std::stable_sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
     return std::tie(a.entry.file, a.entry.offset) < std::tie(b.entry.file, b.entry.offset);
@@ -152,6 +163,8 @@ size_t lay_out(std::vector<Placed>& placed) {
       entry.offset = tied->second->offset;
       continue;
     }
+    entry.in_file = stays_in_file(entry, placed);
+    if (entry.in_file) continue;
     entry.offset = end;
     end = (end + entry.bytes() + kAlignment - 1) / kAlignment * kAlignment;
   }
@@ -160,12 +173,16 @@ size_t lay_out(std::vector<Placed>& placed) {
 
 void fill(const std::vector<Placed>& placed, std::span<std::byte> memory,
           Communicator& communicator) {
-  std::map<std::filesystem::path, int> files;
+  std::map<std::filesystem::path, Descriptor> files;
   for (const Placed& entry : placed) {
     communicator.progressed();
-    int& file = files.try_emplace(entry.entry.file, -1).first->second;
-    if (file < 0) file = open(entry.entry.file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) throw model_error("{}: cannot be opened", entry.entry.file.string());
+    Descriptor& opened = files[entry.entry.file];
+    if (opened.get() < 0) opened = open_file(entry.entry.file);
+    const int file = opened.get();
+    if (entry.in_file) {
+      read_through(file, entry.entry);
+      continue;
+    }
     std::byte* to = memory.data() + entry.offset;
     const WeightRequest& request = entry.wanted.request;
     if (entry.in_blocks) {
@@ -181,7 +198,6 @@ void fill(const std::vector<Placed>& placed, std::span<std::byte> memory,
     read_tensor(file, entry.entry, entry.wanted.type, original.data_ptr());
     at::from_blob(to, request.shape, options).copy_(original.t());
   }
-  for (const auto& [name, file] : files) close(file);
 }
 
 std::string identity_of(const Config& config, const std::vector<TensorEntry>& entries) {
@@ -209,16 +225,24 @@ struct BaseWeights {
   const Family* family = nullptr;
   std::vector<Placed> placed;
   std::optional<NodeMemory> memory;
-  size_t bytes = 0;
+  std::vector<Mapping> tables;  // that stay in their files
+  size_t bytes = 0;             // of memory
   int64_t parameters = 0;
   std::string identity;
   bool bfloat16_products = false;
-  mutable DeviceCopies on_device;  // of what lies in memory
+  mutable DeviceCopies on_device;  // of what is loaded
 
+  const std::byte* load(const Placed& tensor) {
+    if (!tensor.in_file) return memory->bytes().data() + tensor.offset;
+    const TensorEntry& entry = tensor.entry;
+    return tables
+        .emplace_back(open_file(entry.file), entry.offset, entry.bytes, PROT_READ, MAP_PRIVATE)
+        .bytes()
+        .data();
+  }
   bool holds(const void* address) const {
-    const std::span<const std::byte> all = memory->bytes();
-    const auto* byte = static_cast<const std::byte*>(address);
-    return std::greater_equal<>()(byte, all.data()) && std::less<>()(byte, all.data() + all.size());
+    return std::any_of(placed.begin(), placed.end(),
+                       [&](const Placed& tensor) { return tensor.data == address; });
   }
 };
 
@@ -280,12 +304,15 @@ std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
     weights->parameters = count(shapes.wanted);
     weights->identity = identity_of(config, entries);
     weights->config.emplace(std::move(config));
+    weights->bytes = lay_out(weights->placed);
+    weights->bfloat16_products = precision.bfloat16_products;
   });
-  weights->bytes = lay_out(weights->placed);
-  weights->bfloat16_products = precision.bfloat16_products;
   communicator.enter_phase("loading the model");
   weights->memory.emplace(communicator, weights->bytes, [&](std::span<std::byte> memory) {
     fill(weights->placed, memory, communicator);
+  });
+  together(communicator, "mapping the model's tables", [&] {
+    for (Placed& tensor : weights->placed) tensor.data = weights->load(tensor);
   });
   return weights;
 }
@@ -294,7 +321,7 @@ int64_t shared_bytes(const BaseWeights& weights) { return static_cast<int64_t>(w
 
 BaseModel build_base(std::shared_ptr<const BaseWeights> weights, const BuildOptions& options,
                      uint64_t seed) {
-  MappedSource source(weights->placed, weights->memory->bytes(), seed);
+  MappedSource source(weights->placed, seed);
   auto base = weights->family->build(*weights->config, options, source);
   return {*weights->config,
           weights->family,

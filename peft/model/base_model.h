@@ -1,5 +1,5 @@
-// A frozen model ready to compute: one copy of its weights a node, in shared memory; or its shapes
-// alone.
+// A frozen model ready to compute: one copy of its weights a node, in shared memory or, of large
+// tables that are only looked up, in their files' pages; or its shapes alone.
 #pragma once
 
 #include <memory>
@@ -31,7 +31,7 @@ struct BaseModel {
   const Family* family;
   std::shared_ptr<const BaseWeights> weights;  // null: shapes only
   std::unique_ptr<Base> base;
-  int64_t shared_bytes = 0;  // of the node's copy
+  int64_t shared_bytes = 0;  // of the node's memory; by shapes alone, the most that it can be
   int64_t parameters = 0;    // numbers in it, heads included
   std::string identity;      // of config and file headers: a resumed run must have the same
   bool bfloat16_products = false;
@@ -46,15 +46,16 @@ BaseModel shapes_of_model(const std::filesystem::path& folder, const BuildOption
 // share are copied there once.
 void move_to(const BaseModel& model, const at::Device& device);
 
-// Collective. Reads the weights once a node, in the order of the file. Errors (all ranks): kModel:
-// missing tensors (named), wrong shapes (both shown), lying headers; kUsage: blocks to keep, but
-// none there; kMachine.
+// Collective. Reads the weights once a node, in the order of the file. Files must stay as they are
+// for the life of the weights (distributed/memory/mapping.h). Errors (all ranks): kModel: missing
+// tensors (named), wrong shapes (both shown), lying headers; kUsage: blocks to keep, but none
+// there; kMachine.
 std::shared_ptr<const BaseWeights> load_weights(Communicator& communicator,
                                                 const std::filesystem::path& folder,
                                                 const BuildOptions& options,
                                                 const Precision& precision);
 
-int64_t shared_bytes(const BaseWeights& weights);  // of the node's copy
+int64_t shared_bytes(const BaseWeights& weights);  // of the node's memory
 
 // A model on these weights, which were loaded for the same options; several may share them. `seed`
 // draws a head that the files lack.

@@ -44,6 +44,11 @@ int64_t target_row(const TensorEntry& entry, const Matrix& matrix, int64_t row) 
   return entry.interleaved_heads == 0 ? row : model_row(row, matrix.rows, entry.interleaved_heads);
 }
 
+// Whether its numbers are in blocks, or not those of the model, or not in their order.
+bool is_packed(const TensorEntry& entry) {
+  return layout_of(entry.dtype).is_block() || entry.interleaved_heads > 0 || entry.added != 0;
+}
+
 // Row by row: unpack, undo, convert.
 void read_rows(int file, const TensorEntry& entry, at::ScalarType type, std::byte* to) {
   const Matrix matrix(entry);
@@ -89,9 +94,24 @@ at::ScalarType scalar_type(const TensorEntry& entry) {
   }
 }
 
+bool is_verbatim(const TensorEntry& entry, at::ScalarType type) {
+  return !is_packed(entry) && scalar_type(entry) == type;
+}
+
+Descriptor open_file(const std::filesystem::path& file) {
+  Descriptor opened(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (opened.get() < 0) throw model_error("{}: cannot be opened", file.string());
+  return opened;
+}
+
+void read_through(int file, const TensorEntry& entry) {
+  std::vector<std::byte> chunk(kChunkBytes);
+  for (uint64_t done = 0; done < entry.bytes; done += chunk.size())
+    read_exactly(file, entry, done, std::min(chunk.size(), entry.bytes - done), chunk.data());
+}
+
 void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* to) {
-  const bool changed = entry.interleaved_heads > 0 || entry.added != 0;
-  if ((changed || layout_of(entry.dtype).is_block()) && kernels::can_unpack(entry.dtype))
+  if (is_packed(entry) && kernels::can_unpack(entry.dtype))
     return read_rows(file, entry, type, static_cast<std::byte*>(to));
   const at::ScalarType held = scalar_type(entry);
   if (held == type) return read_exactly(file, entry, 0, entry.bytes, to);
@@ -101,16 +121,9 @@ void read_tensor(int file, const TensorEntry& entry, at::ScalarType type, void* 
 }
 
 at::Tensor read_tensor(const TensorEntry& entry) {
-  const int file = open(entry.file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw model_error("{}: cannot be opened", entry.file.string());
+  const Descriptor file = open_file(entry.file);
   at::Tensor value = at::empty(entry.shape, at::kFloat);
-  try {
-    read_tensor(file, entry, at::kFloat, value.data_ptr());
-  } catch (...) {
-    close(file);
-    throw;
-  }
-  close(file);
+  read_tensor(file.get(), entry, at::kFloat, value.data_ptr());
   return value;
 }
 
