@@ -60,17 +60,23 @@ def write_safetensors(file, table, values):
     file.write_bytes(struct.pack("<Q", len(text)) + text + values(end // 4))
 
 
-def make_model(folder, seed=1):
+def make_model(folder, seed=1, unused_rows=0):
+    """unused_rows: zeros behind the word table's rows of the vocabulary, as padded tables have them."""
     folder.mkdir(parents=True)
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    config = dict(model_type="bert", vocab_size=len(vocabulary), hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=4,
+    config = dict(model_type="bert", vocab_size=len(vocabulary) + unused_rows, hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=4,
                   intermediate_size=INNER, max_position_embeddings=POSITIONS, type_vocab_size=2, hidden_act="gelu", layer_norm_eps=1e-12,
                   hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1, initializer_range=0.02, pad_token_id=0)
     (folder / "config.json").write_text(json.dumps(config))
     source = random.Random(seed)
-    write_safetensors(folder / "model.safetensors", shapes(len(vocabulary)),
-                      lambda count: array.array("f", (source.gauss(0, 0.15) for _ in range(count))).tobytes())
+    unused, used = bytes(4 * HIDDEN * unused_rows), len(vocabulary) * HIDDEN
+
+    def values(count):
+        drawn = array.array("f", (source.gauss(0, 0.15) for _ in range(count - HIDDEN * unused_rows)))
+        return drawn[:used].tobytes() + unused + drawn[used:].tobytes()  # the word table comes first
+
+    write_safetensors(folder / "model.safetensors", shapes(len(vocabulary) + unused_rows), values)
     return folder
 
 
