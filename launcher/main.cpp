@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "distributed/comm/agree.h"
+#include "distributed/memory/tensor_allocator.h"
 #include "launcher/backend.h"
 #include "launcher/command_line.h"
 #include "launcher/deadline.h"
@@ -120,6 +121,7 @@ int run(Request& request, std::unique_ptr<Communicator>& ranks, const Surroundin
 int main(int count, char** words) {
   using namespace rankwise;
   const auto started = std::chrono::steady_clock::now();
+  use_tensor_allocator();
   const Surroundings surroundings = read_surroundings(std::getenv);
   std::unique_ptr<Communicator> communicator;  // ends MPI at the very end
   try {
