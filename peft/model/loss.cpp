@@ -19,7 +19,10 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kChunkNumbers = int64_t{1} << 23;  // of logits that exist at a time: 32 MB
+// Of logits that exist at a time: 32 MB; on a GPU, whose memory is not the cache, 512 MB.
+int64_t chunk_numbers(const at::Device& device) {
+  return int64_t{1} << (device.is_cpu() ? 23 : 27);
+}
 
 at::Tensor capped(const at::Tensor& logits, double cap) {
   return cap > 0 ? at::tanh(logits / cap) * cap : logits;
@@ -48,7 +51,8 @@ template <class Each>
 void by_chunks(const at::Tensor& features, const FrozenWeight& weight, const at::Tensor& targets,
                double cap, const Each& each) {
   const int64_t rows = features.size(0);
-  const int64_t chunk = std::max<int64_t>(1, kChunkNumbers / weight.numbers.size(0));
+  const int64_t chunk =
+      std::max<int64_t>(1, chunk_numbers(features.device()) / weight.numbers.size(0));
   for (int64_t begin = 0; begin < rows; begin += chunk) {
     const int64_t count = std::min(chunk, rows - begin);
     each(begin, capped(product(features.narrow(0, begin, count), weight, at::Tensor()), cap),
@@ -62,17 +66,17 @@ struct LanguageModelLoss : Function<LanguageModelLoss> {
                             const FrozenWeight& weight, const at::Tensor& targets, double cap) {
     const bool with_grad = features.requires_grad();
     at::Tensor grad = with_grad ? at::empty_like(features) : at::Tensor();
-    double sum = 0;
+    at::Tensor sum = at::zeros({}, features.options().dtype(at::kDouble));
     by_chunks(features, weight, targets, cap,
               [&](int64_t begin, at::Tensor logits, const at::Tensor& wanted) {
                 const at::Tensor slope = cap > 0 ? 1 - at::square(logits / cap) : at::Tensor();
-                sum += cross_entropy_in_place(logits, wanted).sum().item<double>();
+                sum += cross_entropy_in_place(logits, wanted).sum();
                 if (!with_grad) return;
                 if (cap > 0) logits.mul_(slope);
                 grad.narrow(0, begin, wanted.size(0)).copy_(product_backward(logits, weight));
               });
     context->save_for_backward({grad});
-    return at::scalar_tensor(sum, features.options());
+    return sum.to(at::kFloat);
   }
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const at::Tensor grad = context->get_saved_variables()[0];
