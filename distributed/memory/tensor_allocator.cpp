@@ -3,6 +3,7 @@
 
 #include <c10/core/CPUAllocator.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -32,8 +33,8 @@ class TensorAllocator : public c10::Allocator {
   // malloc's alignment, 16, leaves room for a pointer.
   static void* aligned(void* whole) {
     if (!whole) throw std::bad_alloc();
-    void* data =
-        reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(whole) & -kAlignment) + kAlignment);
+    const uintptr_t past = reinterpret_cast<uintptr_t>(whole) % kAlignment;
+    void* data = static_cast<std::byte*>(whole) + (kAlignment - past);
     static_cast<void**>(data)[-1] = whole;
     return data;
   }
