@@ -19,9 +19,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// Of logits that exist at a time: 32 MB; on a GPU, whose memory is not the cache, 512 MB.
+// Of logits that exist at a time: 32 MB; on a GPU, which wants more at once, 128 MB.
 int64_t chunk_numbers(const at::Device& device) {
-  return int64_t{1} << (device.is_cpu() ? 23 : 27);
+  return int64_t{1} << (device.is_cpu() ? 23 : 25);
 }
 
 at::Tensor capped(const at::Tensor& logits, double cap) {
