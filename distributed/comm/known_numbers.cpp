@@ -4,6 +4,7 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/ne.h>
 
 namespace rankwise {
@@ -38,7 +39,9 @@ at::Tensor known_gathered(int ranks, int64_t elements, at::ScalarType type) {
 }
 
 int64_t wrong_elements(const at::Tensor& got, const at::Tensor& expected) {
-  return at::ne(got.cpu(), expected).sum().item<int64_t>();
+  const at::Tensor here = got.cpu();
+  if (at::equal(here, expected)) return 0;  // needs no memory
+  return at::ne(here, expected).sum().item<int64_t>();
 }
 
 }  // namespace rankwise
