@@ -2,6 +2,7 @@
 #include "distributed/memory/tensor_allocator.h"
 
 #include <c10/core/CPUAllocator.h>
+#include <malloc.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,9 @@ class TensorAllocator : public c10::Allocator {
 }  // namespace
 
 void use_tensor_allocator() {
+  constexpr int kMapped = 32 << 20, kKept = 256 << 20;  // the first is the most that mallopt takes
+  mallopt(M_MMAP_THRESHOLD, kMapped);
+  mallopt(M_TRIM_THRESHOLD, kKept);
   static TensorAllocator allocator;
   constexpr uint8_t kAboveDefault = 1;
   c10::SetCPUAllocator(&allocator, kAboveDefault);
