@@ -2,7 +2,6 @@
 // more ranks; the adapter must be the same) and weak (updates that grow with the ranks). Times,
 // efficiency, memory, and a model of them that `inspect --nodes` asks.
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "data/plan.h"
@@ -10,17 +9,16 @@
 #include "distributed/checkpoint/folder_lock.h"
 #include "distributed/comm/agree.h"
 #include "distributed/comm/measure.h"
-#include "distributed/core/hash.h"
 #include "distributed/memory/resident.h"
 #include "jobs/finetune.h"
 #include "jobs/scaling/results.h"
+#include "jobs/scaling/run_files.h"
 
 namespace rankwise {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kLockPatienceSeconds = 10;
 constexpr double kNoLimitSeconds = 1e9;  // ranks that take no part wait for those that do
 constexpr int64_t kReductionBytes[] = {1 << 10, 1 << 14, 1 << 18, 1 << 22, 1 << 26};
 constexpr int64_t kMostUnitLengths = 256;  // that are kept of an epoch's units
@@ -187,44 +185,18 @@ double Scaling::reduction_seconds(const NodeLayout& layout) const {
   return 0;
 }
 
-std::string hash_of_adapter(const fs::path& folder) {
-  std::set<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".safetensors") files.insert(entry.path());
-  }
-  Hash hash;
-  for (const fs::path& file : files) {
-    const std::string bytes = read_text_file(file, ErrorKind::kMachine);
-    hash.add(bytes.data(), bytes.size());
-  }
-  return fmt::format("{:016x}", hash.value());
-}
-
-// What the run's files tell.
 void Scaling::read(ScalingRun& run, const TokenStore& train) {
   const TrainingOptions& training = common_.training();
   const fs::path folder = fs::path(training.output_dir) / run.name();
   const Plan plan(train.lengths(), training.per_device_train_batch_size, run.global_batch_size,
                   training.seed);
-  double seconds = 0, communication = 0;
-  int64_t tokens = 0;
-  for (const Json& line : read_metrics_file(folder / "metrics.jsonl")) {
-    if (!line.contains("update_seconds")) continue;
-    model_.reduction_bytes = line.at("reduction_bytes");
-    const int64_t number = line.at("step").get<int64_t>() - 1;
-    if (number < warmup_updates_) continue;
-    const std::vector<int64_t> loads =
-        Plan::loads(plan.update(number).units, static_cast<int>(run.layout.ranks));
-    const double took = line.at("update_seconds");
-    seconds += took;
-    communication += took * line.at("communication_share").get<double>();
-    tokens += std::accumulate(loads.begin(), loads.end(), int64_t{0});
-    ++run.updates;
-    updates_.push_back({run.layout, *std::max_element(loads.begin(), loads.end()), took});
-  }
-  run.update_seconds = seconds / static_cast<double>(run.updates);
-  run.tokens_per_second = static_cast<double>(tokens) / seconds;
-  run.communication_share = communication / seconds;
+  const TimedUpdates timed = timed_updates(folder, plan, run.layout, warmup_updates_);
+  updates_.insert(updates_.end(), timed.updates.begin(), timed.updates.end());
+  model_.reduction_bytes = timed.reduction_bytes;
+  run.updates = std::ssize(timed.updates);
+  run.update_seconds = timed.seconds / static_cast<double>(run.updates);
+  run.tokens_per_second = static_cast<double>(timed.tokens) / timed.seconds;
+  run.communication_share = timed.communication_seconds / timed.seconds;
   run.adapter_hash = hash_of_adapter(folder);
   const auto first = std::find_if(runs_.begin(), runs_.end(),
                                   [&](const ScalingRun& other) { return other.mode == run.mode; });
@@ -292,7 +264,7 @@ Outcome Scaling::run(JobContext& context, Fields& fields) {
       for (const int64_t ranks : rank_counts_) runs_.push_back(planned(mode, ranks, all.world()));
     }
     for (const ScalingRun& run : runs_) training_of(run, fields).finetune->check();
-    if (all.world().rank == 0) lock.emplace(common_.training().output_dir, kLockPatienceSeconds);
+    if (all.world().rank == 0) lock.emplace(common_.training().output_dir);
   });
   const Finetune::Loaded loaded = common_.load(context, setup);
   for (ScalingRun& run : runs_) {

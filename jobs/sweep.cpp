@@ -14,7 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kLockPatienceSeconds = 10;
 constexpr double kNoLimitSeconds = 1e9;  // one training may take much longer than another
 
 class Sweep : public Job {
@@ -192,7 +191,7 @@ Outcome Sweep::run(JobContext& context, Fields& fields) {
   std::optional<FolderLock> lock;
   together(all, "reading the sweep", [&] {
     read(fields);
-    if (all.world().rank == 0) lock.emplace(common_.training().output_dir, kLockPatienceSeconds);
+    if (all.world().rank == 0) lock.emplace(common_.training().output_dir);
   });
   const Finetune::Loaded loaded = common_.load(context, setup, true);
   train_some(context, fields, setup, loaded);

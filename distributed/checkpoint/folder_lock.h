@@ -9,7 +9,7 @@ namespace rankwise {
 class FolderLock {
  public:
   // Makes the folder. Errors: kUsage naming the holder after `patience_seconds`, kMachine.
-  FolderLock(const std::filesystem::path& folder, double patience_seconds);
+  explicit FolderLock(const std::filesystem::path& folder, double patience_seconds = 10);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
