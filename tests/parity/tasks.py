@@ -122,7 +122,8 @@ def losses_of(model, ids, labels):
     """Of every target: logits[t] predict labels[t + 1]."""
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids])).logits[0]
-    return torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(labels[1:]), reduction="none")[torch.tensor(labels[1:]) != -100]
+    targets = torch.tensor(labels[1:], dtype=torch.long)  # none, where a text's last block is one token
+    return torch.nn.functional.cross_entropy(logits[:-1], targets, reduction="none")[targets != -100]
 
 
 def compare_language_model(case, where, model, examples, printed, predictions):
