@@ -16,8 +16,8 @@ namespace rankwise {
 struct Packing {
   TaskType task = TaskType::kSeqCls;
   int64_t decoder_start_token = 0,
-          pad_token = 0;  // SEQ_2_SEQ_LM: the decoder reads the labels
-                          // shifted by the first, ignored ones as the second
+          pad_token = 0;       // SEQ_2_SEQ_LM: the decoder reads the labels
+                               // shifted by the first, ignored ones as the second
   int64_t virtual_tokens = 0;  // of a prompt: each row begins with room for so many
 };
 

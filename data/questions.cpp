@@ -1,5 +1,5 @@
-// Questions to JSON and back. Windows are a flat list of numbers, and so are tokens: bytes since the
-// end of the one before (below 0 where they share a character), and length.
+// Questions to JSON and back. Windows are a flat list of numbers, and so are tokens: bytes since
+// the end of the one before (below 0 where they share a character), and length.
 #include "data/questions.h"
 
 #include "peft/hub/json.h"

@@ -69,9 +69,9 @@ Outcome Prepare::run(JobContext& context, Fields&) {
   for (const fs::path& source : sources()) {
     const fs::path output = output_of(source);
     const auto begin = std::chrono::steady_clock::now();
-    const PreparedFile prepared =
-        prepare_token_file(context.communicator, *setup.task, source, row_limits(context, setup, source, false),
-                           token_file_settings(setup, data_), output);
+    const PreparedFile prepared = prepare_token_file(context.communicator, *setup.task, source,
+                                                     row_limits(context, setup, source, false),
+                                                     token_file_settings(setup, data_), output);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     context.out << Json{{"output_file", output.string()},
                         {"rows", prepared.rows},

@@ -2,10 +2,10 @@
 //
 // A dataset carries the attributes "dtype", "checksum" and perhaps "comment"; the root group
 // carries the run's texts and a "checksum" of its own. A dataset's checksum covers its path, type,
-// shape, comment and data; the root's covers all texts, and path and checksum of each dataset. Texts
-// have a fixed length and end in a zero that is not part of them. Behind the end of the HDF5 file,
-// where its tools do not look, stands a seal: the checksum of every byte before it. HDF5 1.10 can
-// crash on a damaged file, so it only ever opens one whose seal holds.
+// shape, comment and data; the root's covers all texts, and path and checksum of each dataset.
+// Texts have a fixed length and end in a zero that is not part of them. Behind the end of the HDF5
+// file, where its tools do not look, stands a seal: the checksum of every byte before it. HDF5 1.10
+// can crash on a damaged file, so it only ever opens one whose seal holds.
 #pragma once
 
 #include <c10/core/ScalarType.h>

@@ -10,7 +10,7 @@ namespace rankwise {
 class Log {
  public:
   virtual ~Log() = default;
-  virtual void line(const std::string& text) = 0;     // one line for the whole job (rank 0 shows it)
+  virtual void line(const std::string& text) = 0;  // one line for the whole job (rank 0 shows it)
   virtual void warning(const std::string& text) = 0;  // the same, marked as a warning
 
   template <class... Args>

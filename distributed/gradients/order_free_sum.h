@@ -35,7 +35,8 @@ class OrderFreeSum {
   void vote(int64_t which, int64_t count = 1);
 
   // Collective: one integer sum over all ranks. Afterwards the accessors below hold the sums over
-  // all ranks, before it this rank's own. Errors: kInternal where the ranks together added more units than start() was told.
+  // all ranks, before it this rank's own. Errors: kInternal where the ranks together added more
+  // units than start() was told.
   void reduce(Communicator& communicator);
 
   void gradient(at::Tensor& out) const;  // [elements] float, written in place

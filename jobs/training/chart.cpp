@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kWidth = 520, kHeight = 260, kLeft = 64, kRight = 16, kTop = 10, kBottom = 42;
 constexpr size_t kMostPoints = 600;  // about one a pixel; more only make the page heavy
-constexpr size_t kColours = 8;     // that the style sheet has
+constexpr size_t kColours = 8;       // that the style sheet has
 
 // One axis: values to pixels, and where its ticks are.
 struct Axis {

@@ -32,7 +32,7 @@ struct PassOptions {
   KeyValueCache* cache = nullptr;       // generation: keys and values of the text so far
   // Of the first token of every row, behind a prefix; of an encoder-decoder, in the decoder's text.
   int64_t first_position = 0;
-  at::Device device = at::kCPU;  // where the model computes; a unit's tensors are on the CPU
+  at::Device device = at::kCPU;    // where the model computes; a unit's tensors are on the CPU
   bool bfloat16_products = false;  // on a GPU attention's, too
   // Called at each layer, in the forward and in the backward pass; null: nobody waits.
   const std::function<void()>* progressed = nullptr;

@@ -96,8 +96,7 @@ TEST(BatchScript, ALauncherThatDidNothingIsNoSuccess) {
     return bash("srun() { " + srun + "; }\n" + batch_script(job)).code;
   };
   EXPECT_EQ(start("true"), 1);
-  EXPECT_EQ(
-      start("mkdir " + job.output + " && touch " + job.output + "/adapter_config.json"), 0);
+  EXPECT_EQ(start("mkdir " + job.output + " && touch " + job.output + "/adapter_config.json"), 0);
   job.output = std::string(folder) + "/rows.h5.parts";  // of prepare
   EXPECT_EQ(start("true"), 1);
   EXPECT_EQ(start("mkdir " + job.output + " && touch " + job.output + "/000000.h5"), 0);

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "distributed/comm/agree.h"
-#include "launcher/slurm.h"
 #include "distributed/comm/communicator.h"
+#include "launcher/slurm.h"
 
 namespace rankwise {
 namespace {

@@ -146,9 +146,8 @@ RANKWISE_KERNEL void rotate_rows(const float* cosine, const float* sine, float d
   }
 }
 
-const RowKernels kCpuRows = {dropout_rows,        add_dropout_rows,
-                             add_layer_norm_rows, add_layer_norm_backward_rows,
-                             rms_norm_rows,       rms_norm_backward_rows,
-                             rotate_rows};
+const RowKernels kCpuRows = {
+    dropout_rows,  add_dropout_rows,       add_layer_norm_rows, add_layer_norm_backward_rows,
+    rms_norm_rows, rms_norm_backward_rows, rotate_rows};
 
 }  // namespace rankwise::kernels

@@ -89,7 +89,10 @@ TEST(TorchFile, WhatIsNoDictOfTensorsIsRefused) {
 // What a hostile file asks for is not looked up, let alone called.
 TEST(TorchFile, NoOtherPythonObjectIsTaken) {
   const TemporaryFolder folder;
-  const std::string call("\x80\x02" "cos\nsystem\nX\x02\0\0\0ls\x85R.", 27);
+  const std::string call(
+      "\x80\x02"
+      "cos\nsystem\nX\x02\0\0\0ls\x85R.",
+      27);
   expect_contains(refused(folder.write("evil.bin", call)),
                   "evil.bin: the pickle asks for the Python object 'os system'");
 }
