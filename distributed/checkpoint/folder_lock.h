@@ -8,8 +8,10 @@ namespace rankwise {
 
 class FolderLock {
  public:
+  static constexpr double kPatienceSeconds = 10;
   // Makes the folder. Errors: kUsage naming the holder after `patience_seconds`, kMachine.
-  explicit FolderLock(const std::filesystem::path& folder, double patience_seconds = 10);
+  explicit FolderLock(const std::filesystem::path& folder,
+                      double patience_seconds = kPatienceSeconds);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;

@@ -24,7 +24,8 @@ class CheckpointStore {
  public:
   // Takes the folder's lock (waits up to `patience_seconds`; then Error kUsage "in use by another
   // job on host X"). Makes the folder; removes *.partial left by a killed job. Errors: kMachine.
-  explicit CheckpointStore(std::filesystem::path output_dir, double patience_seconds = 10);
+  explicit CheckpointStore(std::filesystem::path output_dir,
+                           double patience_seconds = FolderLock::kPatienceSeconds);
   ~CheckpointStore();
 
   // Writes checkpoint-<update>/ with these files in the background; waits for the one before.

@@ -252,14 +252,15 @@ def compare(family, task, method, config, folder, source, differences):
     differences.close(said["eval_loss"], wanted, 2e-5 * max(1, wanted), f"{where}, eval_loss")
     if task == "SEQ_CLS" and method in MERGED:  # what transformers makes of the merged folder
         call("merge", *given, "--adapter_name_or_path", output, "--output_dir", folder / "merged")
+        unadapted = load_base(base, task)
         with torch.no_grad():
-            adapted, merged, bare = (logits_of(each, rows) for each in (model, load_base(folder / "merged", task), load_base(base, task)))
+            adapted, merged, bare = (logits_of(each, rows) for each in (model, load_base(folder / "merged", task), unadapted))
         largest = adapted.abs().max().item()
         moved, off = ((adapted - other).abs().max().item() / largest for other in (bare, merged))
         differences.check(moved >= 0.1, where, f"the adapter moves logits by {moved:.1e} of the largest only")
         differences.check(off <= 1e-5, where, f"merged: off by {off:.1e} of the largest logit")
         written = json.loads((folder / "merged" / "config.json").read_text())["architectures"]
-        differences.check(written == [type(load_base(base, task)).__name__], where, f"merged: architectures {written}")
+        differences.check(written == [type(unadapted).__name__], where, f"merged: architectures {written}")
     if family in ("bert", "opt_post", "qwen3") and method == "lora":
         differences.close(train(folder / "bf16", 1, "--bf16")[0], losses[0], 0.05 * max(1, losses[0]), f"{where}, bf16")
 
